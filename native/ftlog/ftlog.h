@@ -48,22 +48,23 @@ enum ftlog_state {
 /* Why a shim gave up (QEMU). Names for people are in ftlog_error_name(). */
 enum ftlog_error {
     FTLOG_OK = 0,
-    FTLOG_ERR_QEMU_VERSION = 1,   /* this QEMU release is not known */
-    FTLOG_ERR_LOG_VERSION = 2,    /* the log's version word is not known */
-    FTLOG_ERR_SYMBOL = 3,         /* QEMU does not export a needed symbol */
-    FTLOG_ERR_CONTRACT = 4,       /* the control page is of another version or size */
-    FTLOG_ERR_EVENT_KIND = 5,     /* an event kind that the log version does not have */
-    FTLOG_ERR_EVENT_LENGTH = 6,   /* an event's own length is beyond its bound */
-    FTLOG_ERR_LOG_LOST = 7,       /* the position asked for is not in the ring any more */
-    FTLOG_ERR_QUIESCE = 8,        /* the guest did not come to rest in time */
-    FTLOG_ERR_HOOK = 9,           /* a function could not be replaced */
+    FTLOG_ERR_QEMU_VERSION = 1, /* this QEMU release is not known */
+    FTLOG_ERR_LOG_VERSION = 2,  /* the log's version word is not known */
+    FTLOG_ERR_SYMBOL = 3,       /* QEMU does not export a needed symbol */
+    FTLOG_ERR_CONTRACT = 4,     /* the control page is of another version or size */
+    FTLOG_ERR_EVENT_KIND = 5,   /* an event kind that the log version does not have */
+    FTLOG_ERR_EVENT_LENGTH = 6, /* an event's own length is beyond its bound */
+    FTLOG_ERR_LOG_LOST = 7,     /* the position asked for is not in the ring any more */
+    FTLOG_ERR_QUIESCE = 8,      /* the guest did not come to rest in time */
+    FTLOG_ERR_HOOK = 9,         /* a function could not be replaced */
+    FTLOG_ERR_EVENT_FIELD = 10, /* an event holds a value that QEMU cannot have written */
 };
 
 /* Progress of a clone on the source (QEMU). */
 enum ftlog_clone {
     FTLOG_CLONE_NONE = 0,
     FTLOG_CLONE_QUIESCING = 1, /* ingress held, queues draining */
-    FTLOG_CLONE_POINT = 2,     /* clone_lsn and clone_frames are valid; the log is retained from clone_lsn */
+    FTLOG_CLONE_POINT = 2,     /* clone_lsn, clone_frames valid; log retained from clone_lsn */
     FTLOG_CLONE_FAILED = 3,    /* did not come to rest within quiesce_ms_max; guest runs on */
 };
 
@@ -91,7 +92,7 @@ struct ftlog_control {
     uint64_t live_time_ns;  /* CLOCK_MONOTONIC at go-live */
     uint64_t net_frames;    /* frames begun on the netdev socket, since start */
     uint32_t clone_state;   /* enum ftlog_clone */
-    uint32_t clone_attempt; /* counts quiesces, so that a stale CLONE_POINT is not taken for a new one */
+    uint32_t clone_attempt; /* counts quiesces: tells a stale CLONE_POINT from a new one */
     uint64_t clone_lsn;
     uint64_t clone_frames; /* net_frames at the clone point */
     uint64_t qemu_beat;    /* moves while the main loop turns */
@@ -103,15 +104,15 @@ struct ftlog_control {
     uint64_t produced; /* LSN behind the last byte of the last complete write */
 
     /* -- SC writes -- */
-    uint64_t reclaimed;    /* recording: bytes below may be overwritten */
-    uint32_t retain;       /* recording: 1 = wait for room instead of overwriting. Set to 1 by QEMU at a
-                              clone point (together with reclaimed = clone_lsn), cleared by SC */
-    uint32_t promote;      /* replay: 1 = go live when the log is used up */
-    uint32_t kill;         /* 1 = end QEMU at once, flush nothing */
+    uint64_t reclaimed; /* recording: bytes below may be overwritten */
+    uint32_t retain;  /* recording: 1 = wait for room instead of overwriting. Set to 1 by QEMU at a
+                         clone point (together with reclaimed = clone_lsn), cleared by SC */
+    uint32_t promote; /* replay: 1 = go live when the log is used up */
+    uint32_t kill;    /* 1 = end QEMU at once, flush nothing */
     uint32_t pace_permille; /* vCPU time to take away: 0 (none) .. 1000 (held) */
     uint64_t sidecar_beat;
 
-    /* -- futexes: bumped after a change the other side may sleep on; waiters says whether to wake -- */
+    /* -- futexes: bumped after a change the other side may sleep on; waiters: whether to wake -- */
     uint32_t to_sidecar_seq;     /* QEMU bumps: produced, state, clone_state */
     uint32_t to_sidecar_waiters; /* SC: non-zero while it sleeps */
     uint32_t to_qemu_seq;        /* SC bumps: produced, reclaimed, promote, kill, pace */
