@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What the core wants done. Carry the effects out in their order.
+ *
+ * Guide for the I/O side
+ * - `send`, `ship`, `closeLink` on a link that is gone do nothing. What is sent before `closeLink` still goes
+ *   out if it can.
+ * - `ship` reads the ring `[from, to)`, at most `limits.shipChunkBytes`, and sends it as log frames, in order
+ *   with `send`. Ring bytes stay valid until a `reclaim` effect or `retain` off.
+ * - `release` writes all queued outputs with index <= `through` to the tap, in order. Check again there, and
+ *   abort the process if it fails: each one's `head` is <= `limit.acked`, or `limit` is `owner`. `drop` throws
+ *   queued outputs away. The queue of a side that goes live is released by the same effect.
+ * - `ingress` off: keep packets from the tap in a bounded queue and hand them over when it is on again (recorder
+ *   that is being cloned), or read none at all (backup). It is off at start on a backup, on on a recorder.
+ * - `pace` is the control word's permille; `promote` its flag; `kill` in `end` its flag plus SIGKILL.
+ * - `end` is the last effect ever: close all, end the engine without flushing anything, exit the process. Call
+ *   `handle` no more.
+ * - `report` is the one source of log lines, events and metric labels; `status` follows each change.
+ */
+import type { LinkId, Lsn } from './types.js';
+import type { Frame } from './frames.js';
+import type { LeaseRequest } from './lease-messages.js';
+import type { EndReason } from './reasons.js';
+import type { Status } from './status.js';
+
+/** By what right outputs leave. */
+export type ReleaseLimit = { readonly by: 'owner' } | { readonly by: 'ack'; readonly acked: Lsn };
+
+export type Effect =
+  // -- links --
+  | { readonly type: 'dial' }
+  | { readonly type: 'send'; readonly link: LinkId; readonly frame: Frame }
+  | { readonly type: 'ship'; readonly link: LinkId; readonly from: Lsn; readonly to: Lsn }
+  | { readonly type: 'closeLink'; readonly link: LinkId; readonly reason: string }
+  // -- lease --
+  | { readonly type: 'lease'; readonly id: number; readonly request: LeaseRequest }
+  // -- clone --
+  /** Recorder: quiesce, then send the machine's state by the clone connection that the peer of `link` opens. */
+  | { readonly type: 'startClone'; readonly attempt: number; readonly link: LinkId }
+  | { readonly type: 'abortClone'; readonly attempt: number }
+  /** Backup: open the clone connection to the peer of `link` and load. */
+  | { readonly type: 'receiveClone'; readonly link: LinkId }
+  /** Backup: log will come from here on. */
+  | { readonly type: 'logFrom'; readonly lsn: Lsn }
+  // -- engine --
+  /** Recorder: `on` = the ring keeps log until reclaimed (the shim switches it on at a clone point). */
+  | { readonly type: 'retain'; readonly on: boolean }
+  | { readonly type: 'reclaim'; readonly below: Lsn }
+  | { readonly type: 'pace'; readonly permille: number }
+  | { readonly type: 'promote' }
+  // -- outputs and inputs --
+  | { readonly type: 'release'; readonly through: number; readonly limit: ReleaseLimit }
+  | { readonly type: 'drop'; readonly through: number }
+  | { readonly type: 'ingress'; readonly on: boolean }
+  /** Tell the network where the VM's addresses are now (gratuitous ARP). */
+  | { readonly type: 'announce' }
+  // -- people --
+  | {
+      readonly type: 'report';
+      readonly level: 'info' | 'warn' | 'error';
+      /** A word from reasons.ts or the name of a phase: metric label and event reason. */
+      readonly reason: string;
+      readonly message: string;
+    }
+  | { readonly type: 'status'; readonly status: Status }
+  | { readonly type: 'end'; readonly reason: EndReason; readonly detail: string };

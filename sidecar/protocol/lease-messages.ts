@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Questions to the lease store and its answers. Each operation is one atomic, idempotent step on one key.
+ * A request is put to the store at most once (a client that resends by itself breaks the proof), and an
+ * answer that is not certain is `unknown`: it never means live.
+ *
+ * | op      | succeeds when                                                        | then the key holds                    |
+ * |---------|----------------------------------------------------------------------|---------------------------------------|
+ * | found   | there is no key, or it is this same answer again                     | epoch 1, primary = winner = nonce     |
+ * | refound | epoch is `expectEpoch`, or it is this same answer again              | epoch + 1, primary = winner = nonce   |
+ * | arm     | store is `store` or `newStore` and epoch is lower, or no key and     | newStore ?? store, epoch, both nonces,|
+ * |         | `newStore` is given, or it is this same answer again                 | no winner, run = this life of Redis   |
+ * | claim   | store and epoch match, nonce is named, run matches or store durable, | winner = nonce                        |
+ * |         | and there is no winner or it is this nonce                           |                                       |
+ *
+ * claim `lost`: the key's store matches, and another has won this epoch, or its epoch is higher and does not
+ * name this nonce. All else that is not `won` is `unknown`.
+ */
+import type { Epoch, Nonce, StoreId } from './types.js';
+import type { LeaseTrouble } from './reasons.js';
+
+export type LeaseRequest =
+  | { readonly op: 'found'; readonly store: StoreId; readonly nonce: Nonce }
+  | { readonly op: 'refound'; readonly expectEpoch: Epoch; readonly nonce: Nonce }
+  | {
+      readonly op: 'arm';
+      readonly store: StoreId;
+      /** Not null: found the store again under this name. Only an owner does so. */
+      readonly newStore: StoreId | null;
+      readonly epoch: Epoch;
+      readonly primary: Nonce;
+      readonly backup: Nonce;
+    }
+  | { readonly op: 'claim'; readonly store: StoreId; readonly epoch: Epoch; readonly nonce: Nonce }
+  | { readonly op: 'peek' };
+
+/** The key as it is. */
+export interface LeaseRecord {
+  readonly store: StoreId;
+  readonly epoch: Epoch;
+  readonly primary: Nonce;
+  /** Empty: none. */
+  readonly backup: Nonce;
+  readonly winner: Nonce | null;
+  /** A claim would be answered: armed in this life of the store, or the store is durable. */
+  readonly claimable: boolean;
+}
+
+export type LeaseAnswer =
+  | {
+      readonly op: 'found' | 'refound';
+      readonly result: 'ok';
+      readonly store: StoreId;
+      readonly epoch: Epoch;
+    }
+  | { readonly op: 'found' | 'refound'; readonly result: 'refused'; readonly detail: string }
+  | { readonly op: 'arm'; readonly result: 'ok' }
+  | {
+      readonly op: 'arm';
+      readonly result: 'refused';
+      readonly reason: 'missing' | 'foreignStore' | 'epochHigher';
+    }
+  | { readonly op: 'claim'; readonly result: 'won' | 'lost' }
+  | { readonly op: 'peek'; readonly result: 'present'; readonly record: LeaseRecord }
+  | { readonly op: 'peek'; readonly result: 'missing' }
+  | { readonly op: LeaseRequest['op']; readonly result: 'unknown'; readonly reason: LeaseTrouble };

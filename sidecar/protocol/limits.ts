@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Every number of the protocol, with its unit, and what must hold between them. */
+import type { Millis } from './types.js';
+
+export interface Limits {
+  // -- time --
+  /** The I/O side ticks the core this often. */
+  readonly tickMs: Millis;
+  /** Beats are sent this often, each way. */
+  readonly beatMs: Millis;
+  /** A peer not heard this long is dead; a gap this long between two calls is a stall of one's own. */
+  readonly deadAfterMs: Millis;
+  /** A broken connection must stand again within this, or the peer is dead. */
+  readonly reconnectGraceMs: Millis;
+  /** A new backup dials again after this. */
+  readonly dialRetryMs: Millis;
+  /** A new backup that was not accepted for so long gives up. */
+  readonly joinGiveUpMs: Millis;
+  /** A clone that did not get from hello to loaded in this time has failed. */
+  readonly cloneGiveUpMs: Millis;
+  /** A clone that did not get from loaded to protected in this time has failed (not counting lease trouble). */
+  readonly catchUpGiveUpMs: Millis;
+
+  // -- lag --
+  /** Lag above this is worth a note; a clone is caught up below it. */
+  readonly lagNoteMs: Millis;
+  /** Lag above this slows the guest down. */
+  readonly lagBoundMs: Millis;
+  /** A backup that replays nothing for so long although it has log is stuck. */
+  readonly stuckAfterMs: Millis;
+  /** Distance in time of two samples of the log's head. */
+  readonly lagSampleMs: Millis;
+  readonly lagSamplesMax: number;
+  /** The pace changes at most once in this time, by one step. */
+  readonly paceStepMs: Millis;
+  readonly paceStepPermille: number;
+  /** Lag control never takes away more than this: the guest must go on. */
+  readonly paceMaxPermille: number;
+
+  // -- lease --
+  /** The I/O side answers `unknown` after this. */
+  readonly leaseTimeoutMs: Millis;
+  /** Pause before a question is put again; doubles up to the maximum. */
+  readonly leaseRetryMs: Millis;
+  readonly leaseRetryMaxMs: Millis;
+  /** An owner looks at the lease this often. */
+  readonly peekMs: Millis;
+  /** A backup whose epoch was never armed waits this long for it, then ends. */
+  readonly neverArmedMs: Millis;
+
+  // -- planned failover --
+  /** The guest is held this long before its log's head counts as final. */
+  readonly handoverSettleMs: Millis;
+  /** The backup has this long to take over; then the primary claims. */
+  readonly handoverWaitMs: Millis;
+
+  // -- sizes --
+  /** Longest range of one `ship` effect. */
+  readonly shipChunkBytes: number;
+  /** Log under way (shipped, not acknowledged): keeps beats from queueing behind log. */
+  readonly shipWindowBytes: number;
+  /** Outputs waiting in the gate; when full the guest is held. */
+  readonly heldOutputsMax: number;
+  readonly heldBytesMax: number;
+  /** Below this share of either bound, the guest goes on. Permille. */
+  readonly heldResumePermille: number;
+  /** Digests sent and not yet compared; when full the guest is held. */
+  readonly digestsMax: number;
+  /** Outputs and digests may exceed their bound by this while the guest is coming to a stop. */
+  readonly holdSlackOutputs: number;
+  readonly holdSlackBytes: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  tickMs: 10,
+  beatMs: 50,
+  deadAfterMs: 300,
+  reconnectGraceMs: 100,
+  dialRetryMs: 100,
+  joinGiveUpMs: 30_000,
+  cloneGiveUpMs: 120_000,
+  catchUpGiveUpMs: 60_000,
+
+  lagNoteMs: 100,
+  lagBoundMs: 1_000,
+  stuckAfterMs: 3_000,
+  lagSampleMs: 10,
+  lagSamplesMax: 1_024,
+  paceStepMs: 100,
+  paceStepPermille: 25,
+  paceMaxPermille: 900,
+
+  leaseTimeoutMs: 250,
+  leaseRetryMs: 20,
+  leaseRetryMaxMs: 500,
+  peekMs: 1_000,
+  neverArmedMs: 5_000,
+
+  handoverSettleMs: 20,
+  handoverWaitMs: 1_000,
+
+  shipChunkBytes: 256 * 1024,
+  shipWindowBytes: 8 * 1024 * 1024,
+  heldOutputsMax: 4_096,
+  heldBytesMax: 8 * 1024 * 1024,
+  heldResumePermille: 500,
+  digestsMax: 65_536,
+  holdSlackOutputs: 1_024,
+  holdSlackBytes: 4 * 1024 * 1024,
+};
+
+/** A setting that cannot work. Change the named limits so that the sentence is true. */
+export class LimitsError extends Error {
+  readonly code = 'LOCKSTEP_LIMITS';
+}
+
+const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
+  ['all limits are finite and above zero', (l) => Object.values(l).every((v) => Number.isFinite(v) && v > 0)],
+  ['tickMs * 2 <= beatMs', (l) => l.tickMs * 2 <= l.beatMs],
+  ['beatMs * 3 < deadAfterMs', (l) => l.beatMs * 3 < l.deadAfterMs],
+  ['reconnectGraceMs <= deadAfterMs', (l) => l.reconnectGraceMs <= l.deadAfterMs],
+  ['dialRetryMs < joinGiveUpMs', (l) => l.dialRetryMs < l.joinGiveUpMs],
+  ['deadAfterMs < cloneGiveUpMs', (l) => l.deadAfterMs < l.cloneGiveUpMs],
+  ['deadAfterMs < catchUpGiveUpMs', (l) => l.deadAfterMs < l.catchUpGiveUpMs],
+  ['lagNoteMs < lagBoundMs', (l) => l.lagNoteMs < l.lagBoundMs],
+  ['lagBoundMs < lagSampleMs * lagSamplesMax', (l) => l.lagBoundMs < l.lagSampleMs * l.lagSamplesMax],
+  ['deadAfterMs < stuckAfterMs', (l) => l.deadAfterMs < l.stuckAfterMs],
+  [
+    'paceStepPermille <= paceMaxPermille < 1000',
+    (l) => l.paceStepPermille <= l.paceMaxPermille && l.paceMaxPermille < 1000,
+  ],
+  ['leaseRetryMs <= leaseRetryMaxMs', (l) => l.leaseRetryMs <= l.leaseRetryMaxMs],
+  ['leaseTimeoutMs < neverArmedMs', (l) => l.leaseTimeoutMs < l.neverArmedMs],
+  ['handoverSettleMs < handoverWaitMs', (l) => l.handoverSettleMs < l.handoverWaitMs],
+  ['shipChunkBytes <= shipWindowBytes', (l) => l.shipChunkBytes <= l.shipWindowBytes],
+  ['heldResumePermille < 1000', (l) => l.heldResumePermille < 1000],
+  ['heldOutputsMax <= digestsMax', (l) => l.heldOutputsMax <= l.digestsMax],
+];
+
+/** Defaults with some changed, e.g. `makeLimits({deadAfterMs: 500})`. Throws LimitsError. */
+export function makeLimits(changes: Partial<Limits> = {}): Limits {
+  const limits = { ...DEFAULT_LIMITS, ...changes };
+  for (const [sentence, holds] of RELATIONS) {
+    if (!holds(limits)) throw new LimitsError(`limits: this must hold, and does not: ${sentence}`);
+  }
+  return limits;
+}

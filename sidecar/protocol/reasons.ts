@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The words. One reason is used as status, event, metric label, log line and wire value. */
+
+/** Why a hello is refused. `Temporary` ones are worth asking again. */
+export const REFUSE_REASONS = [
+  'protocolVersion',
+  'otherVm',
+  'engineKind',
+  'logVersion',
+  'qemuVersion',
+  'deviceHash',
+  'busy',
+  'notOwner',
+  'disabled',
+  'resumeUnknown',
+  'resumeLost',
+] as const;
+export type RefuseReason = (typeof REFUSE_REASONS)[number];
+
+/** Why a backup may never go live. */
+export const BAR_REASONS = [
+  'divergence',
+  'stuck',
+  'logCorrupt',
+  'engineFailed',
+  'loadFailed',
+  'overflow',
+] as const;
+export type BarReason = (typeof BAR_REASONS)[number];
+
+/** Why somebody leaves without need of a successor. */
+export const GOODBYE_REASONS = ['vmNotRunning', 'userAction', 'cloneFailed'] as const;
+export type GoodbyeReason = (typeof GOODBYE_REASONS)[number];
+
+/** Why a primary asks its backup to take over. */
+export const HANDOVER_REASONS = ['userAction', 'engineFailed'] as const;
+export type HandoverReason = (typeof HANDOVER_REASONS)[number];
+
+/** Why a side holds that its peer is gone. */
+export const LOSS_REASONS = [
+  'silence',
+  'notHeard',
+  'lostConnection',
+  'ownStall',
+  'handover',
+  'userAction',
+  'violation',
+  ...BAR_REASONS,
+] as const;
+export type LossReason = (typeof LOSS_REASONS)[number];
+
+/** Why a sidecar and its engine end. */
+export type EndReason =
+  | 'vmNotRunning'
+  | 'leaseLost'
+  | 'superseded'
+  | 'leaseRefused'
+  | 'engineFailed'
+  | 'userAction'
+  | 'lostConnection'
+  | 'neverArmed'
+  | 'noPrimary'
+  | 'refused'
+  | 'cloneFailed'
+  | 'stuckAfterWin'
+  | 'replayShort'
+  | 'broken'
+  | BarReason;
+
+/** Why the lease cannot be relied on just now. */
+export type LeaseTrouble =
+  'unreachable' | 'timeout' | 'missing' | 'foreignStore' | 'epochLower' | 'epochHigher' | 'notNamed' | 'run';
