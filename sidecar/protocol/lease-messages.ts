@@ -58,7 +58,12 @@ export type LeaseAnswer =
   | {
       readonly op: 'arm';
       readonly result: 'refused';
-      readonly reason: 'missing' | 'foreignStore' | 'epochHigher';
+      /**
+       * Why this request changed nothing. It proves that the epoch was never armed only when no earlier request
+       * to arm it was answered `unknown`: that one may have been carried out, and the backup may have won since.
+       * `notOwner`: the epoch just before was won by another, or does not name this primary.
+       */
+      readonly reason: 'missing' | 'foreignStore' | 'epochHigher' | 'notOwner';
     }
   | { readonly op: 'claim'; readonly result: 'won' | 'lost' }
   | { readonly op: 'peek'; readonly result: 'present'; readonly record: LeaseRecord }

@@ -67,6 +67,19 @@ export type EndReason =
   | 'broken'
   | BarReason;
 
-/** Why the lease cannot be relied on just now. */
+/**
+ * Why the lease cannot be relied on just now. `run`: Redis began another life since arm and never promised to be
+ * durable; `notDurable`: it promised at arm, and does not keep it now.
+ */
 export type LeaseTrouble =
-  'unreachable' | 'timeout' | 'missing' | 'foreignStore' | 'epochLower' | 'epochHigher' | 'notNamed' | 'run';
+  | 'unreachable'
+  | 'timeout'
+  | 'storeError'
+  | 'damaged'
+  | 'missing'
+  | 'foreignStore'
+  | 'epochLower'
+  | 'epochHigher'
+  | 'notNamed'
+  | 'run'
+  | 'notDurable';
