@@ -30,7 +30,14 @@ export type Effect =
   // -- links --
   | { readonly type: 'dial' }
   | { readonly type: 'send'; readonly link: LinkId; readonly frame: Frame }
-  | { readonly type: 'ship'; readonly link: LinkId; readonly from: Lsn; readonly to: Lsn }
+  /** `end`: an event of the log ends at `to`. */
+  | {
+      readonly type: 'ship';
+      readonly link: LinkId;
+      readonly from: Lsn;
+      readonly to: Lsn;
+      readonly end: boolean;
+    }
   | { readonly type: 'closeLink'; readonly link: LinkId; readonly reason: string }
   // -- lease --
   | { readonly type: 'lease'; readonly id: number; readonly request: LeaseRequest }

@@ -11,9 +11,9 @@
  * - Links: give each connection (dialled or accepted, purpose `log`) a new number. After `linkDown`, or after
  *   a `closeLink` effect, say nothing more about that link (the core ignores it if you do). The side started
  *   with `replay` dials on `dial` effects; every side listens, always.
- * - Frames: hand over all but `log`. A `log` frame's bytes go to the ring; `received` follows for those
- *   with `end`, after the bytes can be read by the engine. Log of a link that is not the newest must not
- *   reach the ring. A frame that cannot be decoded: close the connection, `linkDown`.
+ * - Frames: hand over all but `log`. A `log` frame's bytes go to the ring; `received` follows after the bytes
+ *   can be read by the engine. There is always room: the primary ships no more than `ringBytes` beyond what it
+ *   knows to be consumed. Log of a link that is not the newest, or after `closeLink`, must not reach the ring. A frame that cannot be decoded: close the connection, `linkDown`.
  * - Outputs: every frame that the engine sends on the NIC gets an index, 1 for the first of this QEMU process
  *   (compare `net_frames`), and is kept in one queue by you until a `release` or `drop` effect covers it.
  *   `head` is the log position read after the frame was read. Hand them in in order, each before any
@@ -65,8 +65,8 @@ export type ProtocolEvent =
   /** The clone is loaded and replay has begun. */
   | { readonly type: 'loaded' }
   | { readonly type: 'loadFailed'; readonly detail: string }
-  /** All log below `lsn` has come by `link` and can be read by the engine. */
-  | { readonly type: 'received'; readonly link: LinkId; readonly lsn: Lsn }
+  /** All log below `lsn` has come by `link` and can be read by the engine. `end` as in the log frame. */
+  | { readonly type: 'received'; readonly link: LinkId; readonly lsn: Lsn; readonly end: boolean }
   | { readonly type: 'consumed'; readonly lsn: Lsn }
   /** The log on `link` is not what the engine can read. */
   | { readonly type: 'logCorrupt'; readonly link: LinkId; readonly detail: string }

@@ -68,13 +68,14 @@ export interface LoadedFrame {
 
 /**
  * A piece of log. Made by the I/O side from a `ship` effect, consumed by the I/O side of the backup, which
- * checks that `lsn` is where the last piece ended, writes the bytes into the ring and then, if `end`, tells
- * the core `received`. One shipped range may be split into several frames; only its last has `end`.
+ * checks that `lsn` is where the last piece ended, writes the bytes into the ring and then tells the core
+ * `received`, with `end` as it was. One shipped range may be split into several frames: the last one carries
+ * the effect's `end`, the others have it false.
  */
 export interface LogFrame {
   readonly type: 'log';
   readonly lsn: Lsn;
-  /** Last piece of a shipped range: a position where an event ends. */
+  /** The last byte of this piece is the last of an event. */
   readonly end: boolean;
   readonly bytes: Uint8Array;
 }

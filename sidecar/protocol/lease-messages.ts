@@ -8,10 +8,15 @@
  * |---------|----------------------------------------------------------------------|---------------------------------------|
  * | found   | there is no key, or it is this same answer again                     | epoch 1, primary = winner = nonce     |
  * | refound | epoch is `expectEpoch`, or it is this same answer again              | epoch + 1, primary = winner = nonce   |
- * | arm     | store is `store` or `newStore` and epoch is lower, or no key and     | newStore ?? store, epoch, both nonces,|
- * |         | `newStore` is given, or it is this same answer again                 | no winner, run = this life of Redis   |
+ * | reopen  | there is no key                                                      | newStore, epoch 0, nobody named       |
+ * | arm     | store matches and epoch is lower, or the same three are there        | epoch, both nonces, no winner, run =  |
+ * |         | already (then nothing is changed)                                    | this life of Redis                    |
  * | claim   | store and epoch match, nonce is named, run matches or store durable, | winner = nonce                        |
  * |         | and there is no winner or it is this nonce                           |                                       |
+ *
+ * reopen is how an owner makes a store usable again that lost its keys. It names nobody, so that a copy of it
+ * that is carried out late, after yet another loss, gives nobody anything to claim. `newStore` is fresh each time.
+ * A request must not outlive its connection, nor a connection the life of the store that it was made to.
  *
  * claim `lost`: the key's store matches, and another has won this epoch, or its epoch is higher and does not
  * name this nonce. All else that is not `won` is `unknown`.
@@ -22,11 +27,10 @@ import type { LeaseTrouble } from './reasons.js';
 export type LeaseRequest =
   | { readonly op: 'found'; readonly store: StoreId; readonly nonce: Nonce }
   | { readonly op: 'refound'; readonly expectEpoch: Epoch; readonly nonce: Nonce }
+  | { readonly op: 'reopen'; readonly newStore: StoreId }
   | {
       readonly op: 'arm';
       readonly store: StoreId;
-      /** Not null: found the store again under this name. Only an owner does so. */
-      readonly newStore: StoreId | null;
       readonly epoch: Epoch;
       readonly primary: Nonce;
       readonly backup: Nonce;
@@ -37,7 +41,9 @@ export type LeaseRequest =
 /** The key as it is. */
 export interface LeaseRecord {
   readonly store: StoreId;
+  /** 0: reopened, and nothing armed since. */
   readonly epoch: Epoch;
+  /** Empty: none. */
   readonly primary: Nonce;
   /** Empty: none. */
   readonly backup: Nonce;
@@ -54,7 +60,10 @@ export type LeaseAnswer =
       readonly epoch: Epoch;
     }
   | { readonly op: 'found' | 'refound'; readonly result: 'refused'; readonly detail: string }
+  /** Refused: there is a key. */
+  | { readonly op: 'reopen'; readonly result: 'ok' | 'refused' }
   | { readonly op: 'arm'; readonly result: 'ok' }
+  /** epochHigher: the store matches, and its epoch is not lower, nor is it this same answer again. */
   | {
       readonly op: 'arm';
       readonly result: 'refused';
