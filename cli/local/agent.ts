@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// A host's agent: the kubelet of the local pair. It is pid 1 of its host's pid namespace, so that its death
+// by SIGKILL takes the whole host with it, like a power cut. It starts and ends incarnations when it is told
+// to; it never starts one by itself.
+//
+// usage: node build/cli/local/agent.js PAIR HOST
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { basename, dirname, join } from 'node:path';
+import { startRequestSchema, type AgentStatus, type StartRequest } from './agent-api.js';
+import { LocalError, messageOf, systemCode } from './errors.js';
+import { appendEvent } from './events.js';
+import { Incarnation, newNonce } from './incarnation.js';
+import { hostOf, type HostLayout } from './layout.js';
+import { CHANNEL_PORT, planIncarnation } from './plan.js';
+import { writeOwnPidFile } from './processes.js';
+import { routes, type Handler } from './routes.js';
+import { loadPair, type Pair } from './settings.js';
+
+/** Folders of ended incarnations that are kept, for their logs. */
+const KEPT_INCARNATIONS = 6;
+
+export class Agent {
+  #current: Incarnation | null = null;
+
+  constructor(
+    private readonly pair: Pair,
+    private readonly host: HostLayout,
+    private readonly pid: number,
+  ) {}
+
+  async start(request: StartRequest): Promise<AgentStatus> {
+    if (this.#current !== null && !this.#current.ended) {
+      throw new LocalError('HOST_BUSY', `host ${this.host.name} runs an incarnation already`);
+    }
+    const plan = planIncarnation(this.pair, this.host, newNonce(), request);
+    const incarnation = new Incarnation(plan, (reason) => {
+      this.#tell('IncarnationEnded', reason);
+    });
+    this.#current = incarnation;
+    await this.#forgetOld(basename(plan.dir));
+    await incarnation.start();
+    this.#tell('IncarnationStarted', `${request.role}, nonce ${plan.nonce}`);
+    return this.status();
+  }
+
+  async stop(): Promise<AgentStatus> {
+    const current = this.#current;
+    await current?.stop('stopped by command');
+    if (this.#current === current) this.#current = null;
+    return this.status();
+  }
+
+  async status(): Promise<AgentStatus> {
+    const current = this.#current;
+    const sidecar = current === null || current.ended ? null : await current.sidecarStatus();
+    return {
+      host: this.host.name,
+      pid: this.pid,
+      channel: { host: this.host.ip, port: CHANNEL_PORT },
+      incarnation: current?.status() ?? null,
+      sidecar,
+    };
+  }
+
+  #tell(what: string, text: string): void {
+    appendEvent(this.pair.layout.events, what, this.host.name, text);
+  }
+
+  /** Rings of all that ever ran here and is dead, and all but the newest folders. */
+  async #forgetOld(keep: string): Promise<void> {
+    await removeRings(this.host, keep);
+    const folders = (await readdir(this.host.dir, { withFileTypes: true })).filter((one) =>
+      one.isDirectory(),
+    );
+    const aged = await Promise.all(
+      folders.map(async ({ name }) => ({ name, at: (await stat(join(this.host.dir, name))).mtimeMs })),
+    );
+    aged.sort((a, b) => b.at - a.at);
+    for (const { name } of aged.slice(KEPT_INCARNATIONS)) {
+      await rm(join(this.host.dir, name), { recursive: true });
+    }
+  }
+}
+
+/** Removes the host's ring files, but for those of incarnation `keep`. */
+async function removeRings(host: HostLayout, keep: string | null): Promise<void> {
+  const folder = dirname(host.ringPrefix);
+  for (const name of await readdir(folder)) {
+    const file = join(folder, name);
+    if (file.startsWith(host.ringPrefix) && (keep === null || !name.includes(keep)))
+      await rm(file, { force: true });
+  }
+}
+
+async function listen(server: Server, socket: string): Promise<void> {
+  await rm(socket, { force: true });
+  await new Promise<void>((done, fail) => {
+    server.once('error', fail);
+    server.listen(socket, done);
+  });
+}
+
+async function main(): Promise<void> {
+  const [pairName = '', hostName = ''] = process.argv.slice(2);
+  const pair = await loadPair(pairName);
+  const host = hostOf(pair.layout, hostName);
+  await mkdir(host.dir, { recursive: true });
+  await removeRings(host, null); // a host that was switched on has an empty memory
+  const { pid } = await writeOwnPidFile(host.agentPid);
+  const agent = new Agent(pair, host, pid);
+  const handlers: Record<string, Handler> = {
+    'GET /status': () => agent.status(),
+    'POST /start': (body) => agent.start(startRequestSchema.parse(body)),
+    'POST /stop': () => agent.stop(),
+  };
+  const server = createServer(routes(handlers));
+  await listen(server, host.agentSocket);
+  const shutDown = () => {
+    agent.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`agent: ${messageOf(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  // Pid 1 has no default actions: what shall end it must be said.
+  process.on('SIGTERM', shutDown);
+  process.on('SIGINT', shutDown);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`agent: ${messageOf(error)} ${systemCode(error) ?? ''}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { Backoff, BACKOFF_MS_MAX, BACKOFF_MS_MIN } from './backoff.js';
+
+describe('Backoff', () => {
+  it('does not wait before the first attempt', () => {
+    expect(new Backoff().waits(0)).to.equal(false);
+  });
+
+  it('doubles its pauses up to the bound', () => {
+    const backoff = new Backoff();
+    let pauseMs = BACKOFF_MS_MIN;
+    for (let attempt = 0; attempt < 12; attempt++) {
+      backoff.attempt(1000);
+      expect(backoff.waits(1000 + pauseMs - 1)).to.equal(true);
+      expect(backoff.waits(1000 + pauseMs)).to.equal(false);
+      pauseMs = Math.min(pauseMs * 2, BACKOFF_MS_MAX);
+    }
+  });
+
+  it('forgets after a success', () => {
+    const backoff = new Backoff();
+    backoff.attempt(0);
+    backoff.success();
+    expect(backoff.waits(1)).to.equal(false);
+  });
+});

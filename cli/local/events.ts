@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pair's timeline: one JSON object a line, appended by whoever saw or did something.
+import { appendFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { systemCode } from './errors.js';
+
+export const pairEventSchema = z.object({
+  /** Wall clock, ms since 1970. All writers are on one machine. */
+  atMs: z.number(),
+  /** One word, the same in status, log and here. */
+  what: z.string(),
+  host: z.string().nullable(),
+  /** For people. */
+  text: z.string(),
+});
+export type PairEvent = z.infer<typeof pairEventSchema>;
+
+/** Lines are far shorter than a page, so that appends of several processes do not mix. */
+const TEXT_MAX = 1000;
+
+export function appendEvent(file: string, what: string, host: string | null, text: string): PairEvent {
+  const event: PairEvent = { atMs: Date.now(), what, host, text: text.slice(0, TEXT_MAX) };
+  appendFileSync(file, JSON.stringify(event) + '\n');
+  return event;
+}
+
+/** All events, oldest first. A last line that is still being written is left out. */
+export async function readEvents(file: string): Promise<PairEvent[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return whole
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => pairEventSchema.parse(JSON.parse(line)));
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings a whole pair up, and takes it down, also what a crash left of one.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { access, mkdir, readdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { makeCa, makeHostCertificate, writePair } from '../../sidecar/io/channel/pki.js';
+import { LocalError, systemCode } from './errors.js';
+import { appendEvent } from './events.js';
+import { bootHost } from './hosts.js';
+import { REPO, type PairLayout } from './layout.js';
+import { existingNamespaces, makeNetwork, pidsIn, removeNamespace } from './network.js';
+import { identify, runningFrom, signal, startDetached, terminate, waitGone } from './processes.js';
+import { NOTHING_DESIRED, saveDesired, saveSettings, type Pair, type Settings } from './settings.js';
+import { prepareStore, startStore } from './store.js';
+
+const CONTROLLER = join(REPO, 'build/cli/local/controller.js');
+const CONTROLLER_GRACE_MS = 2000;
+const KILLED_GONE_MS_MAX = 5000;
+const PASSWORD_BYTES = 24;
+
+export type Progress = (line: string) => void;
+
+export const newPassword = (): string => randomBytes(PASSWORD_BYTES).toString('base64url');
+export const newUuid = (): string => randomUUID();
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** A running pair is refused; what a crash left of one is removed. */
+async function makeRoom(layout: PairLayout, say: Progress): Promise<void> {
+  if ((await runningFrom(layout.controllerPid)) !== undefined) {
+    throw new LocalError(
+      'PAIR_EXISTS',
+      `pair '${layout.name}' is up already`,
+      "Take it down: 'lockstep down'.",
+    );
+  }
+  if ((await exists(layout.dir)) || (await existingNamespaces(layout)).length > 0) {
+    say('removing what an earlier pair left behind');
+    await takeDown(layout);
+  }
+}
+
+/** The pair's own CA, which signs a certificate per host and is then forgotten. */
+async function makeCertificates(layout: PairLayout): Promise<void> {
+  const ca = await makeCa(`lockstep ${layout.name}`);
+  await writePair(layout.tlsDir, 'ca', ca);
+  for (const { name } of layout.hosts) {
+    const names = { commonName: `host-${name}`, vms: [layout.name], dnsNames: [] };
+    await writePair(layout.tlsDir, name, await makeHostCertificate(ca, names));
+  }
+  await rm(join(layout.tlsDir, 'ca.key'));
+}
+
+/**
+ * Network, certificates, lease store, hosts and controller; no VM yet.
+ * @throws LocalError PAIR_EXISTS
+ */
+export async function bringUp({ layout, settings }: Pair, say: Progress): Promise<void> {
+  await makeRoom(layout, say);
+  await mkdir(layout.dir, { recursive: true, mode: 0o700 });
+  await saveSettings(layout, settings);
+  await saveDesired(layout, NOTHING_DESIRED);
+  appendEvent(layout.events, 'PairBegun', null, '');
+  say(`network: ${layout.hosts.length} hosts, a client and a lease store on one bridge`);
+  await makeNetwork(layout);
+  await makeCertificates(layout);
+  say('lease store');
+  await prepareStore(layout, settings.storePassword);
+  await startStore(layout);
+  say('hosts');
+  await Promise.all(layout.hosts.map((host) => bootHost(layout, host)));
+  const command = [process.execPath, '--enable-source-maps', CONTROLLER, layout.name];
+  startDetached(command, {}, layout.controllerLog);
+}
+
+async function killAll(pids: readonly number[]): Promise<void> {
+  const found = await Promise.all(pids.map(identify));
+  const ids = found.filter((id) => id !== undefined);
+  for (const id of ids) await signal(id, 'SIGKILL');
+  for (const id of ids) {
+    if (!(await waitGone(id, KILLED_GONE_MS_MAX))) {
+      throw new LocalError('TIMEOUT', `process ${id.pid} does not end, not even by SIGKILL`);
+    }
+  }
+}
+
+async function removeRings(layout: PairLayout): Promise<void> {
+  const folder = dirname(layout.ringPrefix);
+  const names = (await readdir(folder)).filter((name) => name.startsWith(basename(layout.ringPrefix)));
+  for (const name of names) await rm(join(folder, name), { force: true });
+}
+
+/**
+ * Removes all of a pair: processes, namespaces, rings, run folder. Works on ruins too; nothing there is fine.
+ * Whatever runs in the pair's namespaces is the pair's, whoever started it.
+ */
+export async function takeDown(layout: PairLayout): Promise<void> {
+  const controller = await runningFrom(layout.controllerPid).catch(() => undefined); // a damaged file names nobody
+  if (controller !== undefined) await terminate(controller, CONTROLLER_GRACE_MS);
+  const namespaces = await existingNamespaces(layout);
+  for (const netns of namespaces) await killAll(await pidsIn(netns));
+  for (const netns of namespaces) await removeNamespace(netns);
+  await removeRings(layout);
+  await rm(layout.dir, { recursive: true, force: true });
+}
+
+export interface MachineChoice {
+  readonly model: Settings['machine']['model'];
+  readonly memoryMiB: number;
+  readonly cpu: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Added to the kernel's command line. */
+  readonly append: string;
+}
+
+export const DEFAULT_MACHINE: MachineChoice = {
+  model: 'kubevirt',
+  memoryMiB: 256,
+  cpu: 'EPYC',
+  kernel: join(REPO, 'build/guest/vmlinuz'),
+  initrd: join(REPO, 'build/guest/initrd.cpio'),
+  append: '',
+};
+
+export interface PairChoice {
+  readonly machine: MachineChoice;
+  readonly qemuBinary: string;
+  readonly sidecarMain: string;
+  readonly ringMiB: number;
+  readonly sidecarOverrides: Readonly<Record<string, unknown>>;
+}
+
+export const DEFAULT_CHOICE: PairChoice = {
+  machine: DEFAULT_MACHINE,
+  qemuBinary: 'qemu-system-x86_64',
+  sidecarMain: join(REPO, 'build/sidecar/main.js'),
+  ringMiB: 64,
+  sidecarOverrides: {},
+};
+
+/** Settings for a new pair. */
+export function makeSettings(layout: PairLayout, choice: PairChoice = DEFAULT_CHOICE): Settings {
+  const { machine } = choice;
+  const network = `lockstep.ip=${layout.guest.ip}/${layout.prefixBits}`;
+  return {
+    name: layout.name,
+    hostCount: layout.hosts.length,
+    machine: {
+      ...machine,
+      mac: layout.guest.mac,
+      uuid: newUuid(),
+      append: `console=ttyS0 quiet ${network} ${machine.append}`.trimEnd(),
+    },
+    qemuBinary: choice.qemuBinary,
+    sidecarMain: choice.sidecarMain,
+    ringBytes: choice.ringMiB * 1024 * 1024,
+    storePassword: newPassword(),
+    sidecarOverrides: { ...choice.sidecarOverrides },
+  };
+}

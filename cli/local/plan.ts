@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an incarnation is made of: paths, the sidecar's settings, both command lines. Pure.
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { StartRequest } from './agent-api.js';
+import type { IncarnationPlan } from './incarnation.js';
+import { REPO, type HostLayout } from './layout.js';
+import { HOST_TAP } from './network.js';
+import { qemuCommand, shimEnvironment, type QemuPaths } from './qemu.js';
+import type { Pair, Settings } from './settings.js';
+import { STORE_USER } from './store.js';
+
+/** Where each host's sidecar listens for its peer. */
+export const CHANNEL_PORT = 7700;
+/** Where each host's sidecar serves Prometheus. */
+export const METRICS_PORT = 9700;
+
+const SHIM = join(REPO, 'build/native/lockstep-shim.so');
+/** So much of a nonce tells incarnations apart in file names; socket paths have little room (107 bytes). */
+const NONCE_DIGITS = 8;
+
+/** Equal for two machines exactly when one can follow the other: everything of the command line but paths. */
+export function deviceHash(settings: Settings): string {
+  const paths: QemuPaths = {
+    qmpSocket: 'qmp',
+    netSocket: 'net',
+    serialFile: 'serial',
+    vncSocket: 'vnc',
+    agentChannelSocket: 'channel',
+  };
+  const command = qemuCommand({ machine: settings.machine, paths, mode: 'record', qemuBinary: 'qemu' });
+  return createHash('sha256').update(JSON.stringify(command)).digest('hex');
+}
+
+interface Files extends QemuPaths {
+  readonly dir: string;
+  readonly ringFile: string;
+  readonly controlSocket: string;
+  readonly cloneSocket: string;
+}
+
+function filesOf(host: HostLayout, nonce: string): Files {
+  const short = nonce.slice(0, NONCE_DIGITS);
+  const dir = join(host.dir, short);
+  return {
+    dir,
+    ringFile: `${host.ringPrefix}${short}.ring`,
+    controlSocket: join(dir, 'control.sock'),
+    cloneSocket: join(dir, 'clone.sock'),
+    qmpSocket: join(dir, 'qmp.sock'),
+    netSocket: join(dir, 'net.sock'),
+    serialFile: join(dir, 'serial.log'),
+    vncSocket: join(dir, 'vnc.sock'),
+    agentChannelSocket: join(dir, 'channel.sock'),
+  };
+}
+
+function sidecarConfig(
+  { layout, settings }: Pair,
+  host: HostLayout,
+  nonce: string,
+  request: StartRequest,
+  files: Files,
+) {
+  return {
+    vm: layout.name,
+    nonce,
+    start:
+      request.role === 'primary'
+        ? { role: 'primary', coldStart: request.lease }
+        : { role: 'backup', peer: request.peer },
+    deviceHash: deviceHash(settings),
+    ring: { file: files.ringFile, bytes: settings.ringBytes },
+    qmpSocket: files.qmpSocket,
+    netSocket: files.netSocket,
+    cloneSocket: files.cloneSocket,
+    tap: HOST_TAP,
+    guestMac: settings.machine.mac,
+    listen: { host: host.ip, port: CHANNEL_PORT },
+    tls: {
+      ca: join(layout.tlsDir, 'ca.crt'),
+      cert: join(layout.tlsDir, `${host.name}.crt`),
+      key: join(layout.tlsDir, `${host.name}.key`),
+    },
+    store: {
+      host: layout.store.ip,
+      port: layout.store.port,
+      username: STORE_USER,
+      password: settings.storePassword,
+    },
+    control: { socket: files.controlSocket },
+    metrics: { host: host.ip, port: METRICS_PORT },
+    ...settings.sidecarOverrides,
+  };
+}
+
+/** Everything about the incarnation `nonce` that `request` asks for on `host`. */
+export function planIncarnation(
+  pair: Pair,
+  host: HostLayout,
+  nonce: string,
+  request: StartRequest,
+): IncarnationPlan {
+  const files = filesOf(host, nonce);
+  const configFile = join(files.dir, 'sidecar.json');
+  return {
+    nonce,
+    role: request.role,
+    dir: files.dir,
+    ringFile: files.ringFile,
+    controlSocket: files.controlSocket,
+    qmpSocket: files.qmpSocket,
+    serialFile: files.serialFile,
+    configFile,
+    config: sidecarConfig(pair, host, nonce, request, files),
+    sidecarCommand: [
+      process.execPath,
+      '--enable-source-maps',
+      pair.settings.sidecarMain,
+      '--config',
+      configFile,
+    ],
+    qemuCommand: qemuCommand({
+      machine: pair.settings.machine,
+      paths: files,
+      mode: request.role === 'primary' ? 'record' : 'replay',
+      qemuBinary: pair.settings.qemuBinary,
+    }),
+    qemuEnv: shimEnvironment({ shim: SHIM, ring: files.ringFile, netSocket: files.netSocket }),
+  };
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of the VM's QEMU. Pure: the same machine gives the same devices at the same addresses,
+// which both sides must have or a clone does not load.
+
+/** `kubevirt`: the machine KubeVirt 1.7 makes by default. `small`: NIC and serial port only, boots faster. */
+export type MachineModel = 'kubevirt' | 'small';
+
+/** What the guest sees; equal on both sides. */
+export interface Machine {
+  readonly model: MachineModel;
+  readonly memoryMiB: number;
+  readonly cpu: string;
+  readonly mac: string;
+  /** 8-4-4-4-12 hex. */
+  readonly uuid: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Kernel command line. */
+  readonly append: string;
+}
+
+/** What this incarnation has for itself. */
+export interface QemuPaths {
+  readonly qmpSocket: string;
+  readonly netSocket: string;
+  readonly serialFile: string;
+  readonly vncSocket: string;
+  readonly agentChannelSocket: string;
+}
+
+export interface QemuLaunch {
+  readonly machine: Machine;
+  readonly paths: QemuPaths;
+  /** `record`: produces the log from the start. `replay`: waits for a clone, then follows the log. */
+  readonly mode: 'record' | 'replay';
+  readonly qemuBinary: string;
+}
+
+/** libvirt gives the root bus's slots from 2 on to root ports; KubeVirt's default machine has nine of them. */
+const ROOT_PORTS = 9;
+const ROOT_PORT_SLOT = 2;
+const PORTS_PER_SLOT = 8;
+
+const rootPort = (index: number): string[] => {
+  const slot = ROOT_PORT_SLOT + Math.floor(index / PORTS_PER_SLOT);
+  const fn = index % PORTS_PER_SLOT;
+  const device = {
+    driver: 'pcie-root-port',
+    port: 16 + index,
+    chassis: index + 1,
+    id: `pci.${index + 1}`,
+    bus: 'pcie.0',
+    ...(fn === 0 ? { multifunction: true } : {}),
+    addr: `0x${slot.toString(16)}.0x${fn.toString(16)}`,
+  };
+  return ['-device', JSON.stringify(device)];
+};
+
+const onPort = (driver: string, port: number, more: Record<string, unknown> = {}): string[] => [
+  '-device',
+  JSON.stringify({ driver, ...more, bus: `pci.${port}`, addr: '0x0' }),
+];
+
+/**
+ * The clock of the guest comes from the log, so: no HPET (it recomputes on load), random numbers from a
+ * built-in source (a host's random device is not replayed), no announcing by guest or QEMU (the sidecar does).
+ * The NIC's filter takes only what the guest sends: with both directions a replaying side would drop it.
+ */
+const network = (netSocket: string): string[] => [
+  '-netdev',
+  `stream,id=net0,server=off,addr.type=unix,addr.path=${netSocket}`,
+  '-object',
+  'filter-replay,id=replay0,netdev=net0,queue=tx',
+];
+
+const nic = (machine: Machine) => ({
+  netdev: 'net0',
+  id: 'nic0',
+  mac: machine.mac,
+  romfile: '',
+  guest_announce: false,
+});
+
+const smallDevices = ({ machine }: QemuLaunch): string[] => [
+  '-smp',
+  '1',
+  '-vga',
+  'none',
+  '-device',
+  JSON.stringify({ driver: 'virtio-net-pci', ...nic(machine), bus: 'pcie.0', addr: '0x2' }),
+];
+
+const kubevirtDevices = ({ machine, paths }: QemuLaunch): string[] => [
+  '-smp',
+  '1,maxcpus=4,sockets=4,dies=1,cores=1,threads=1',
+  ...Array.from({ length: ROOT_PORTS }, (_, index) => rootPort(index)).flat(),
+  ...onPort('virtio-net-pci-non-transitional', 1, nic(machine)),
+  ...onPort('virtio-scsi-pci-non-transitional', 2, { id: 'scsi0' }),
+  ...onPort('virtio-serial-pci-non-transitional', 3, { id: 'virtio-serial0' }),
+  '-chardev',
+  `socket,id=channel0,path=${paths.agentChannelSocket},server=on,wait=off`,
+  '-device',
+  JSON.stringify({
+    driver: 'virtserialport',
+    bus: 'virtio-serial0.0',
+    nr: 1,
+    chardev: 'channel0',
+    id: 'channel0-port',
+    name: 'org.qemu.guest_agent.0',
+  }),
+  '-vnc',
+  `unix:${paths.vncSocket}`,
+  '-device',
+  JSON.stringify({ driver: 'VGA', id: 'video0', vgamem_mb: 16, bus: 'pcie.0', addr: '0x1' }),
+  ...onPort('virtio-balloon-pci-non-transitional', 4, { id: 'balloon0', 'free-page-reporting': true }),
+  '-object',
+  JSON.stringify({ 'qom-type': 'rng-builtin', id: 'rng-source0' }),
+  ...onPort('virtio-rng-pci-non-transitional', 5, { rng: 'rng-source0', id: 'rng0' }),
+];
+
+const DEVICES: Record<MachineModel, (launch: QemuLaunch) => string[]> = {
+  kubevirt: kubevirtDevices,
+  small: smallDevices,
+};
+
+/** shift=1: two virtual nanoseconds an instruction, whatever the host's speed. */
+const INSTRUCTION_CLOCK_SHIFT = 1;
+
+/** The log's name; the shim takes every open of it for itself, no such file is made. */
+export const LOG_FILE_NAME = 'lockstep.ftlog';
+
+/** Program and arguments. */
+export function qemuCommand(launch: QemuLaunch): string[] {
+  const { machine, paths, mode } = launch;
+  return [
+    launch.qemuBinary,
+    '-name',
+    'guest=lockstep,debug-threads=on',
+    '-nodefaults',
+    '-no-user-config',
+    '-accel',
+    'tcg',
+    '-machine',
+    'q35,hpet=off,usb=off,vmport=off',
+    '-cpu',
+    machine.cpu,
+    '-m',
+    `${machine.memoryMiB}M`,
+    '-uuid',
+    machine.uuid,
+    '-rtc',
+    'base=utc',
+    '-display',
+    'none',
+    '-no-reboot',
+    '-icount',
+    `shift=${INSTRUCTION_CLOCK_SHIFT},rr=${mode},rrfile=${LOG_FILE_NAME}`,
+    '-qmp',
+    `unix:${paths.qmpSocket},server=on,wait=off`,
+    '-serial',
+    `file:${paths.serialFile}`,
+    ...network(paths.netSocket),
+    ...DEVICES[machine.model](launch),
+    '-kernel',
+    machine.kernel,
+    '-initrd',
+    machine.initrd,
+    '-append',
+    machine.append,
+    ...(mode === 'replay' ? ['-incoming', 'defer'] : []),
+  ];
+}
+
+export interface ShimPaths {
+  readonly shim: string;
+  readonly ring: string;
+  readonly netSocket: string;
+}
+
+/** Switches the shim on, in this QEMU only. */
+export function shimEnvironment(paths: ShimPaths): Record<string, string> {
+  return { LD_PRELOAD: paths.shim, LOCKSTEP_RING: paths.ring, LOCKSTEP_NET: paths.netSocket };
+}
