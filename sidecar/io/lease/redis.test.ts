@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { makeCa, makeHostCertificate, type Pair } from '../channel/pki.js';
+import { leaseContract, wordOf, type ContractStore } from './contract.js';
+import type { LeaseStore } from './port.js';
+import { RedisLease, leaseKey, type LeaseOptions } from './redis.js';
+import { RedisServer, type RedisServerOptions } from './redisServer.js';
+
+const VM = 'vm-1';
+const S = '5555555555555555555555555555aaaa';
+const P = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1';
+const B = 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb2';
+const FOUND = { op: 'found', store: S, nonce: P } as const;
+const ARM = { op: 'arm', store: S, newStore: null, epoch: 2, primary: P, backup: B } as const;
+const CLAIM = { op: 'claim', store: S, epoch: 2, nonce: B } as const;
+const PEEK = { op: 'peek' } as const;
+/** Far above what a call takes, far below what the test runner waits. */
+const BOUND_MS = 2000;
+
+async function upLease(options: LeaseOptions): Promise<RedisLease> {
+  const lease = new RedisLease(options);
+  await once(lease, 'up', { signal: AbortSignal.timeout(BOUND_MS * 2) });
+  return lease;
+}
+
+async function contractStore(durable: boolean): Promise<ContractStore> {
+  const server = await RedisServer.start({ durable });
+  const leases: RedisLease[] = [];
+  return {
+    async connect(): Promise<LeaseStore> {
+      const lease = await upLease({ vm: VM, socketPath: server.socketPath });
+      leases.push(lease);
+      return lease;
+    },
+    async loseKeys(): Promise<void> {
+      await admin(server, (redis) => redis.flushall());
+    },
+    async restart(data): Promise<void> {
+      const down = leases.map((lease) => once(lease, 'down'));
+      await server.end(data === 'kept');
+      await Promise.all(down);
+      const up = leases.map((lease) => once(lease, 'up'));
+      await server.begin();
+      await Promise.all(up);
+    },
+    async close(): Promise<void> {
+      for (const lease of leases) lease.close();
+      await server.close();
+    },
+  };
+}
+
+async function isMarkedDurable(server: RedisServer, password = ''): Promise<boolean> {
+  const mark = await admin(server, (redis) => redis.hget(leaseKey('lockstep:', VM), 'durable'), password);
+  return mark === '1';
+}
+
+async function admin<T>(server: RedisServer, use: (redis: Redis) => Promise<T>, password = ''): Promise<T> {
+  const redis = new Redis({ path: server.socketPath, replyMapping: 'legacy', password });
+  try {
+    return await use(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function withServer(
+  options: RedisServerOptions,
+  use: (server: RedisServer) => Promise<void>,
+): Promise<void> {
+  const server = await RedisServer.start(options);
+  try {
+    await use(server);
+  } finally {
+    await server.close();
+  }
+}
+
+async function withLease(options: LeaseOptions, use: (lease: RedisLease) => Promise<void>): Promise<void> {
+  const lease = await upLease(options);
+  try {
+    await use(lease);
+  } finally {
+    lease.close();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+leaseContract('redis-server', contractStore);
+
+describe('lease on redis-server: faults of the way', function () {
+  this.timeout(20_000);
+
+  it('a stopped server is UNKNOWN in bounded time, its answer comes later, and a retry is right', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath, callTimeoutMs: 100 }, async (lease) => {
+        await lease.ask(FOUND);
+        await lease.ask(ARM);
+        const down = once(lease, 'down');
+        server.signal('SIGSTOP');
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown timeout');
+        await down;
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown unreachable');
+        const up = once(lease, 'up');
+        server.signal('SIGCONT');
+        await up;
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+      }),
+    ));
+
+  it('a server that ends is UNKNOWN, calls are not queued', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        await lease.ask(FOUND);
+        const down = once(lease, 'down');
+        await server.end(true);
+        await down;
+        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown unreachable');
+        expect(lease.isUp).to.equal(false);
+      }),
+    ));
+
+  it('refuses a flood of calls instead of queueing it', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        const words = (await Promise.all(Array.from({ length: 20 }, () => lease.ask(PEEK)))).map(wordOf);
+        expect(words.filter((word) => word === 'missing')).to.have.length(8);
+        expect(words.filter((word) => word === 'unknown timeout')).to.have.length(12);
+      }),
+    ));
+
+  it('a closed lease answers UNKNOWN, and closes twice', () =>
+    withServer({ durable: false }, async (server) => {
+      const lease = await upLease({ vm: VM, socketPath: server.socketPath });
+      lease.close();
+      lease.close();
+      expect(wordOf(await lease.ask(PEEK))).to.equal('unknown unreachable');
+    }));
+});
+
+describe('lease on redis-server: what the server is', function () {
+  this.timeout(20_000);
+
+  it('a durable server marks the record, any other does not', async () => {
+    for (const durable of [true, false]) {
+      await withServer({ durable }, (server) =>
+        withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+          await lease.ask(FOUND);
+          expect(await isMarkedDurable(server)).to.equal(durable);
+        }),
+      );
+    }
+  });
+
+  it('a server that stops syncing after arm is not believed', () =>
+    withServer({ durable: true }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        await lease.ask(FOUND);
+        await lease.ask(ARM);
+        await admin(server, (redis) => redis.config('SET', 'appendfsync', 'everysec'));
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown notDurable');
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown notDurable');
+        await admin(server, (redis) => redis.config('SET', 'appendfsync', 'always'));
+        await lease.ask(PEEK);
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+      }),
+    ));
+
+  it('a server that became durable only after arm is not believed when it restarts', () =>
+    withServer(
+      { durable: false, extraArgs: ['--appendonly', 'yes', '--appendfsync', 'everysec'] },
+      (server) =>
+        withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+          await lease.ask(FOUND);
+          await lease.ask(ARM);
+          const down = once(lease, 'down');
+          await server.end(true);
+          await down;
+          const up = once(lease, 'up');
+          await server.begin();
+          await up;
+          await admin(server, (redis) => redis.config('SET', 'appendfsync', 'always'));
+          await lease.ask(PEEK);
+          expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown run');
+        }),
+    ));
+
+  it('a key of another shape is UNKNOWN', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        const key = leaseKey('lockstep:', VM);
+        await admin(server, (redis) => redis.set(key, 'x'));
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown storeError');
+        await admin(server, async (redis) => {
+          await redis.del(key);
+          await redis.hset(key, { epoch: '2' });
+        });
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown damaged');
+        expect(wordOf(await lease.ask(FOUND))).to.equal('unknown damaged');
+        await admin(server, (redis) => redis.hset(key, { store: S, primary: P, epoch: '1e400' }));
+        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown damaged');
+      }),
+    ));
+
+  it('keeps the VMs of one prefix apart', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: 'one', socketPath: server.socketPath }, (one) =>
+        withLease({ vm: 'two', socketPath: server.socketPath }, async (two) => {
+          await one.ask(FOUND);
+          expect(wordOf(await two.ask(PEEK))).to.equal('missing');
+        }),
+      ),
+    ));
+});
+
+const ACL = '>secret ~lockstep:* resetchannels -@all +evalsha +eval +info +exists +hmget +hset +del';
+
+describe('lease on redis-server: AUTH, ACL, TLS', function () {
+  this.timeout(20_000);
+
+  function aclServer(more: string): RedisServerOptions {
+    const users = `--user lockstep on ${ACL} ${more} --user default on >admin ~* &* +@all`;
+    return { durable: true, extraArgs: users.split(' ').filter((word) => word !== '') };
+  }
+
+  it('works with the least ACL', () =>
+    withServer(aclServer('+config|get'), (server) =>
+      withLease(
+        { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' },
+        async (lease) => {
+          expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
+          expect(await isMarkedDurable(server, 'admin')).to.equal(true);
+          expect(wordOf(await lease.ask({ op: 'refound', expectEpoch: 1, nonce: P }))).to.equal('ok');
+          expect(wordOf(await lease.ask({ ...ARM, epoch: 3 }))).to.equal('ok');
+          expect(wordOf(await lease.ask({ ...CLAIM, epoch: 3 }))).to.equal('won');
+          expect(await lease.remove('0')).to.equal('foreignStore');
+          expect(await lease.remove(S)).to.equal('ok');
+          expect(await lease.remove(null)).to.equal('ok');
+        },
+      ),
+    ));
+
+  it('without config|get the server counts as not durable', () =>
+    withServer(aclServer(''), (server) =>
+      withLease(
+        { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' },
+        async (lease) => {
+          expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
+          expect(await isMarkedDurable(server, 'admin')).to.equal(false);
+        },
+      ),
+    ));
+
+  it('a key outside the prefix is refused by the server and UNKNOWN here', () =>
+    withServer(aclServer('+config|get'), async (server) => {
+      const options = { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' };
+      const lease = new RedisLease({ ...options, keyPrefix: 'other:' });
+      try {
+        await readyToRefuse(lease, 'unknown storeError', /NOPERM/);
+      } finally {
+        lease.close();
+      }
+    }));
+
+  it('a wrong password is UNKNOWN, with the reason in words', () =>
+    withServer(aclServer(''), async (server) => {
+      const lease = new RedisLease({
+        vm: VM,
+        socketPath: server.socketPath,
+        username: 'lockstep',
+        password: 'no',
+      });
+      try {
+        await readyToRefuse(lease, 'unknown unreachable', /WRONGPASS/);
+      } finally {
+        lease.close();
+      }
+    }));
+
+  it('speaks mutual TLS, and to nobody whom its CA does not know', async () => {
+    const ca = await makeCa('lease test');
+    const other = await makeCa('other');
+    const clientSide = await makeHostCertificate(ca, { commonName: 'sidecar', vms: [VM], dnsNames: [] });
+    const mine = { cert: clientSide.certificatePem, key: clientSide.privateKeyPem, servername: 'localhost' };
+    await withTlsServer(ca, async (port) => {
+      const way = { vm: VM, host: '127.0.0.1', port };
+      await withLease({ ...way, tls: { ...mine, ca: ca.certificatePem } }, async (lease) => {
+        expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
+      });
+      const refused = [
+        { ...mine, ca: other.certificatePem },
+        { ...mine, ca: ca.certificatePem, servername: 'elsewhere' },
+        { ca: ca.certificatePem, servername: 'localhost' },
+      ];
+      for (const tls of refused) await expectRefusal({ ...way, tls });
+    });
+  });
+});
+
+async function expectRefusal(options: LeaseOptions): Promise<void> {
+  const lease = new RedisLease(options);
+  try {
+    await readyToRefuse(lease, 'unknown unreachable', /certificate|altnames|alert|closed/i);
+  } finally {
+    lease.close();
+  }
+}
+
+async function withTlsServer(ca: Pair, use: (port: number) => Promise<void>): Promise<void> {
+  const pair = await makeHostCertificate(ca, { commonName: 'redis', vms: [], dnsNames: ['localhost'] });
+  const dir = await mkdtemp(join(tmpdir(), 'lockstep-redis-tls-'));
+  const file = async (name: string, text: string): Promise<string> => {
+    await writeFile(join(dir, name), text, { mode: 0o600 });
+    return join(dir, name);
+  };
+  try {
+    const port = await freePort();
+    const args = ['--tls-port', String(port), '--tls-auth-clients', 'yes'];
+    args.push('--tls-ca-cert-file', await file('ca.pem', ca.certificatePem));
+    args.push('--tls-cert-file', await file('cert.pem', pair.certificatePem));
+    args.push('--tls-key-file', await file('key.pem', pair.privateKeyPem));
+    await withServer({ durable: true, extraArgs: args }, () => use(port));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Asks until the answer is `word` for a reason that matches: the connection is tried again and again meanwhile. */
+async function readyToRefuse(lease: RedisLease, word: string, detail: RegExp): Promise<void> {
+  const deadlineMs = Date.now() + BOUND_MS * 2;
+  let seen = '';
+  lease.on('trouble', (_reason, text) => {
+    seen = text;
+  });
+  for (;;) {
+    const answer = await lease.ask(PEEK);
+    expect(answer.result).to.equal('unknown');
+    if (wordOf(answer) === word && detail.test(seen)) return;
+    if (Date.now() > deadlineMs) throw new Error(`still ${wordOf(answer)}: ${seen}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
