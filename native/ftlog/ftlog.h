@@ -117,6 +117,9 @@ struct ftlog_control {
     uint32_t to_sidecar_waiters; /* SC: non-zero while it sleeps */
     uint32_t to_qemu_seq;        /* SC bumps: produced, reclaimed, promote, kill, pace */
     uint32_t to_qemu_waiters;    /* QEMU: number of sleeping threads */
+
+    /* -- QEMU writes (added last, so that nothing above moved) -- */
+    uint64_t clone_pause_us; /* how long the guest stood still at the last clone point */
 };
 
 #ifdef __cplusplus

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The shim: one shared object for LD_PRELOAD, and unit tests of what can be tested without QEMU.
+BUILD ?= ../build/native
+SHIM_BUILD := $(BUILD)/shim
+SHIM_C := $(sort $(filter-out %_test.c,$(wildcard shim/*.c)))
+SHIM_H := $(wildcard shim/*.h) $(wildcard ftlog/*.h)
+SHIM_TESTS := $(patsubst shim/%_test.c,$(SHIM_BUILD)/%_test,$(wildcard shim/*_test.c))
+SHIM_WARNINGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+# -fno-builtin for what is interposed: the compiler must not rewrite fwrite or putc calls.
+SHIM_FLAGS := $(SHIM_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-plt
+SHIM_SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+all: $(BUILD)/lockstep-shim.so
+test: shim-test
+lint: shim-lint
+format: shim-format
+clean: shim-clean
+.PHONY: shim-test shim-lint shim-format shim-clean
+
+$(BUILD)/lockstep-shim.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -shared -Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
+
+# The same inside QEMU with undefined behaviour trapped: LD_PRELOAD this one instead.
+$(BUILD)/lockstep-shim-ubsan.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared \
+		-Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
+
+shim-lint:
+	clang-format --dry-run -Werror shim/*.c shim/*.h
+
+shim-format:
+	clang-format -i shim/*.c shim/*.h
+
+shim-clean:
+	rm -rf $(SHIM_BUILD) $(BUILD)/lockstep-shim.so $(BUILD)/lockstep-shim-ubsan.so

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * shim.h - what the files of the shim share.
+ *
+ * The shim is an LD_PRELOAD library inside a stock QEMU. It is inert unless LOCKSTEP_RING names a
+ * ring file (../ftlog/ftlog.h) and the program is a QEMU that opens a replay log named *.ftlog.
+ *
+ * Threads and locks. QEMU's replay lock is taken before its big lock (BQL); neither is ever taken
+ * here while the other order is possible. What belongs to the log (struct producer, struct
+ * consumer) is protected by the replay lock, because QEMU touches its log under that lock only;
+ * before the vCPU exists the main thread is alone. The control page is shared with the sidecar:
+ * atomics only.
+ */
+#ifndef LOCKSTEP_SHIM_H
+#define LOCKSTEP_SHIM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../ftlog/ftlog.h"
+#include "../ftlog/parse.h"
+#include "ring.h"
+
+#define SHIM_EXPORT __attribute__((visibility("default")))
+
+/* What this process is. Set when the log is opened; a child that is forked later is inert again. */
+enum role {
+    ROLE_INERT = 0,
+    ROLE_RECORD = 1, /* recording from boot, or live */
+    ROLE_REPLAY = 2, /* waiting for a load, or replaying */
+};
+
+struct shim {
+    _Atomic int role;
+    FILE *log_file; /* stands for the log in QEMU's hands; its contents are never used */
+    struct ring ring;
+};
+extern struct shim shim;
+
+static inline enum role shim_role(void)
+{
+    return (enum role)atomic_load_explicit(&shim.role, memory_order_acquire);
+}
+
+static inline struct ftlog_control *shim_control(void)
+{
+    return shim.ring.control;
+}
+
+/* True in QEMU's main-loop thread: the one that opened the log. */
+extern _Thread_local bool shim_in_main_thread;
+
+/* init.c */
+const char *shim_ring_path(void);
+const char *shim_net_path(void);
+bool shim_marker_wanted(void);
+/* Takes up the role for a log opened with `mode` ("rb" or "wb"); does not return when it can't. */
+void shim_start(FILE *stand_in, const char *mode);
+
+/* fail.c */
+/* Says what happened on stderr, one line. */
+void shim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* State FAILED with code and text in the ring, then the process ends: for start, before the guest
+ * runs. */
+_Noreturn void shim_refuse(enum ftlog_error code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* State FAILED, and this thread stops for ever with whatever locks it holds: the guest can't go on.
+ */
+_Noreturn void shim_halt(enum ftlog_error code, uint64_t lsn, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* record.c: the producer; caller holds the replay lock. */
+void record_start(uint64_t lsn);
+void record_append(const void *bytes, size_t count);
+uint64_t record_position(void);
+/* QEMU is at exit: what it still writes is not part of the VM's history. */
+void record_close(void);
+
+/* blocks.c: requests to disks that are under way. */
+void blocks_reset(uint64_t completed);
+void blocks_completed_one(void);
+bool blocks_all_completed(void);
+
+/* replay.c: the consumer; caller holds the replay lock. */
+void replay_start(void);
+int replay_next_byte(void);
+size_t replay_read(void *to, size_t count);
+void replay_seek(uint64_t lsn);
+uint64_t replay_position(void);
+bool replay_waits_for_log(void);
+int replay_current_kind(void); /* -1: none yet */
+bool replay_load_begun(void);  /* the vmstate's log position has been read */
+
+/* waiting.c: the made-up start of log before the load. */
+int waiting_next_byte(void);
+void waiting_rewind(uint64_t offset);
+
+/* golive.c */
+void golive_at(uint64_t lsn);
+
+/* clock.c */
+void clock_install(void);
+/* A clock value that went through the log: what is read next must not be less. */
+void clock_seen(unsigned kind, int64_t ns);
+void clock_gone_live(void);
+
+/* timer.c, pace.c, clone.c: functions of QEMU that are replaced. */
+void timer_install(void);
+void pace_install(void);
+void clone_install(void);
+
+/* clone.c: the main thread's part, from the ppoll interposer, no lock held. */
+/* Does what is due. True: come back soon, even if nothing else happens. */
+bool clone_main_thread_turn(void);
+/* True while nothing may enter the guest from outside. */
+bool clone_holds_ingress(void);
+
+/* pace.c */
+void pace_hold(bool held);
+
+/* monotonic.c */
+uint64_t monotonic_ns(void);
+
+/* control.c */
+void control_start(void);
+/* Counts a sign of life of the main loop. */
+void control_beat(void);
+
+/* output.c */
+void output_init(void);
+bool output_is_ingress_fd(int fd);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * symbols.h - what the shim uses of QEMU: functions and variables that distribution builds export
+ * for their loadable modules. Types are restated as far as they are used; opaque otherwise.
+ */
+#ifndef LOCKSTEP_SHIM_SYMBOLS_H
+#define LOCKSTEP_SHIM_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* QEMU's run_on_cpu_data is a union of eight bytes, passed like an integer. */
+typedef void (*qemu_cpu_work)(void *cpu, uint64_t data);
+
+/* qapi/misc.json: VersionInfo */
+struct qemu_version_triple {
+    int64_t major, minor, micro;
+};
+struct qemu_version_info {
+    struct qemu_version_triple *qemu;
+    char *package;
+};
+
+#define QEMU_FUNCTIONS(F)                                                                          \
+    F(void, replay_mutex_lock, (void))                                                             \
+    F(void, replay_mutex_unlock, (void))                                                           \
+    F(bool, replay_mutex_locked, (void))                                                           \
+    F(void, replay_save_events, (void))                                                            \
+    F(bool, replay_has_events, (void))                                                             \
+    F(void, replay_save_instructions, (void))                                                      \
+    F(void, replay_advance_current_icount, (uint64_t icount))                                      \
+    F(void, replay_put_event, (uint8_t kind))                                                      \
+    F(void, replay_put_qword, (int64_t value))                                                     \
+    F(uint64_t, replay_get_current_icount, (void))                                                 \
+    F(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount))                       \
+    F(void, bql_lock_impl, (const char *file, int line))                                           \
+    F(void, bql_unlock, (void))                                                                    \
+    F(bool, runstate_check, (int state))                                                           \
+    F(int, runstate_get, (void))                                                                   \
+    F(void, runstate_set, (int state))                                                             \
+    F(bool, runstate_is_running, (void))                                                           \
+    F(void, vm_start, (void))                                                                      \
+    F(int, vm_stop, (int state))                                                                   \
+    F(int, vm_stop_force_state, (int state))                                                       \
+    F(void, bdrv_drain_all, (void))                                                                \
+    F(int, bdrv_flush_all, (void))                                                                 \
+    F(bool, migrate_background_snapshot, (void))                                                   \
+    F(bool, migration_is_running, (void))                                                          \
+    F(void, icount_account_warp_timer, (void))                                                     \
+    F(void, icount_handle_deadline, (void))                                                        \
+    F(int64_t, icount_get_raw, (void))                                                             \
+    F(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes))                            \
+    F(void, qemu_clock_notify, (int clock))                                                        \
+    F(bool, qemu_clock_run_timers, (int clock))                                                    \
+    F(void, qemu_notify_event, (void))                                                             \
+    F(void *, qemu_get_cpu, (int index))                                                           \
+    F(void, qemu_cpu_kick, (void *cpu))                                                            \
+    F(void, async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))                      \
+    F(void, timer_init_full,                                                                       \
+      (void *timer, void *group, int clock, int scale, int attributes, void *callback,             \
+       void *opaque))                                                                              \
+    F(struct qemu_version_info *, qmp_query_version, (void *errp))                                 \
+    F(void, qapi_free_VersionInfo, (struct qemu_version_info *))
+
+#define QEMU_VARIABLES(V)                                                                          \
+    V(int, replay_mode)                                                                            \
+    V(uint8_t, replay_state)                                                                       \
+    V(void *, main_loop_tlg)
+
+struct qemu_symbols {
+#define DECLARE(type, name, arguments) type(*name) arguments;
+    QEMU_FUNCTIONS(DECLARE)
+#undef DECLARE
+#define DECLARE(type, name) type *name;
+    QEMU_VARIABLES(DECLARE)
+#undef DECLARE
+};
+extern struct qemu_symbols qemu;
+
+/* Is the program we are in a QEMU system emulator that can record and replay at all? */
+bool symbols_is_qemu(void);
+/* Finds all of the above; refuses, naming it, when one is missing. */
+void symbols_resolve(void);
+
+/* enum ReplayMode (qapi/replay.json) */
+enum { QEMU_REPLAY_MODE_RECORD = 1, QEMU_REPLAY_MODE_PLAY = 2 };
+
+#endif
