@@ -49,18 +49,6 @@ static void set_state(enum ftlog_clone state)
     ring_notify_sidecar(&shim.ring);
 }
 
-static void lock_both(void)
-{
-    qemu.replay_mutex_lock();
-    qemu.bql_lock_impl(__FILE__, __LINE__);
-}
-
-static void unlock_both(void)
-{
-    qemu.bql_unlock();
-    qemu.replay_mutex_unlock();
-}
-
 /*
  * What QEMU keeps of the event it is about to replay. A VM that recorded from boot has none; one
  * that went live still has the made-up end of log, and its clone would believe in it.
@@ -136,7 +124,7 @@ static int replaced_stop_force_state(int state)
 
 static bool try_to_rest(void)
 {
-    lock_both();
+    shim_lock_both();
     if (qemu.runstate_is_running()) {
         qemu.replay_save_events();
         qemu.icount_account_warp_timer();
@@ -146,16 +134,16 @@ static bool try_to_rest(void)
     }
     qemu.replay_save_events();
     bool at_rest = !qemu.replay_has_events() && blocks_all_completed();
-    unlock_both();
+    shim_unlock_both();
     return at_rest;
 }
 
 static void start_again(void)
 {
-    lock_both();
+    shim_lock_both();
     if (!qemu.runstate_is_running())
         qemu.vm_start();
-    unlock_both();
+    shim_unlock_both();
 }
 
 static void answer(enum phase phase)

@@ -27,6 +27,18 @@ $(BUILD)/lockstep-shim-ubsan.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.m
 	$(CC) $(SHIM_FLAGS) -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared \
 		-Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
 
+# Tests link what they test, and the fakes of fake_qemu.c for what belongs to QEMU.
+$(SHIM_BUILD)/ring_test: shim/ring_test.c shim/ring.c $(SHIM_H)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -o $@ shim/ring_test.c shim/ring.c -lpthread
+
+$(SHIM_BUILD)/framing_test: shim/framing_test.c shim/framing.c $(SHIM_H)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -o $@ shim/framing_test.c shim/framing.c
+
+shim-test: $(SHIM_TESTS)
+	@for test in $^; do timeout 120 $$test || exit 1; done
+
 shim-lint:
 	clang-format --dry-run -Werror shim/*.c shim/*.h
 

@@ -95,6 +95,8 @@ static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
         limit_ns = cap < limit_ns ? cap : limit_ns;
     } else if (clone_main_thread_turn()) {
         limit_ns = CLONE_STEP_NS < limit_ns ? CLONE_STEP_NS : limit_ns;
+    } else if (events_deliver()) {
+        limit_ns = 0; /* what was run may have set timers */
     }
     bool hold = clone_holds_ingress();
     if (hold)

@@ -112,6 +112,13 @@ void timer_install(void);
 void pace_install(void);
 void clone_install(void);
 
+/* events.c: main thread, no lock held. True: something was done, go round the loop again. */
+bool events_deliver(void);
+
+/* locks.c: QEMU's replay lock and BQL, in their order; none is held. */
+void shim_lock_both(void);
+void shim_unlock_both(void);
+
 /* clone.c: the main thread's part, from the ppoll interposer, no lock held. */
 /* Does what is due. True: come back soon, even if nothing else happens. */
 bool clone_main_thread_turn(void);
