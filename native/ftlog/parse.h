@@ -55,9 +55,8 @@ enum ftlog_kind {
  * finds; these keep a corrupt log from making anyone wait or allocate without end. All
  * are below FTLOG_RING_BYTES_MIN, so that a whole event always fits any ring.
  */
-#define FTLOG_NET_BYTES_MAX 69632u /* NET_BUFSIZE in QEMU's net/net.h: 4096 + 65536 */
-#define FTLOG_CHAR_BYTES_MAX                                                                       \
-    65536u /* back ends read 4096 at once; paste and agents a little more */
+#define FTLOG_NET_BYTES_MAX 69632u     /* NET_BUFSIZE in QEMU's net/net.h: 4096 + 65536 */
+#define FTLOG_CHAR_BYTES_MAX 65536u    /* back ends read 4096 at once, agents a little more */
 #define FTLOG_RANDOM_BYTES_MAX 262144u /* one virtio-rng request; guests ask for 8 to 4096 */
 #define FTLOG_AUDIO_FRAME_BYTES 16u    /* left and right, u64 each */
 #define FTLOG_AUDIO_FRAMES_MAX 16384u  /* of a capture buffer: four times 4096 by default */

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// File descriptors over a unix socket (SCM_RIGHTS), and what little else is asked of descriptors
+// directly.
+#include "descriptors.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <variant>
+#include <vector>
+
+#include "errors.h"
+#include "fd.h"
+
+namespace lockstep
+{
+
+namespace
+{
+
+// The same bound as FDS_MAX in descriptors.ts.
+constexpr size_t kFdsMax = 16;
+constexpr size_t kControlBytes = CMSG_SPACE(kFdsMax * sizeof(int));
+
+Napi::Value SocketPair(const Napi::CallbackInfo &info)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+        throw SystemError("socketpair", errno);
+    }
+    Napi::Array pair = Napi::Array::New(info.Env(), 2);
+    pair.Set(0u, fds[0]);
+    pair.Set(1u, fds[1]);
+    return pair;
+}
+
+void PutFds(msghdr &message, const Napi::Int32Array &fds)
+{
+    const size_t bytes = fds.ElementLength() * sizeof(int);
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(bytes);
+    memcpy(CMSG_DATA(header), fds.Data(), bytes);
+}
+
+Napi::Value SendFds(const Napi::CallbackInfo &info)
+{
+    const auto fds = info[1].As<Napi::Int32Array>();
+    auto data = info[2].As<Napi::Uint8Array>();
+    if (fds.ElementLength() == 0 || fds.ElementLength() > kFdsMax) {
+        throw SystemError("sendmsg", EINVAL);
+    }
+    alignas(cmsghdr) std::array<uint8_t, kControlBytes> control{};
+    iovec span{data.Data(), data.ByteLength()};
+    msghdr message{};
+    message.msg_iov = &span;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    PutFds(message, fds);
+    ssize_t sent;
+    do {
+        sent =
+            sendmsg(info[0].As<Napi::Number>().Int32Value(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        throw SystemError("sendmsg", errno);
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(sent));
+}
+
+struct Received {
+    std::vector<uint8_t> data;
+    std::vector<Fd> fds;
+};
+
+void TakeFds(msghdr &message, std::vector<Fd> &fds)
+{
+    for (cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+            fds.emplace_back(fd);
+        }
+    }
+}
+
+Received ReceiveNow(int socket, size_t bytes_max)
+{
+    Received received;
+    received.data.resize(bytes_max);
+    alignas(cmsghdr) std::array<uint8_t, kControlBytes> control{};
+    iovec span{received.data.data(), bytes_max};
+    msghdr message{};
+    message.msg_iov = &span;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t bytes = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (bytes < 0) {
+        throw SystemError("recvmsg", errno);
+    }
+    TakeFds(message, received.fds);
+    if (message.msg_flags & MSG_CTRUNC) {
+        throw CodedError("FDS_TRUNCATED", "more descriptors came than can be taken");
+    }
+    received.data.resize(static_cast<size_t>(bytes));
+    return received;
+}
+
+// Waits in a pool thread: the time-out is bounded by descriptors.ts.
+class Receive : public Napi::AsyncWorker
+{
+  public:
+    Receive(Napi::Env env, Fd socket, size_t bytes_max, int timeout_ms)
+        : Napi::AsyncWorker(env, "lockstep-recv-fds"), promise_(Napi::Promise::Deferred::New(env)),
+          socket_(std::move(socket)), bytes_max_(bytes_max), timeout_ms_(timeout_ms)
+    {
+    }
+    Napi::Promise Promise() const
+    {
+        return promise_.Promise();
+    }
+
+  protected:
+    void Execute() override
+    {
+        try {
+            pollfd polled{socket_.get(), POLLIN, 0};
+            const int ready = poll(&polled, 1, timeout_ms_);
+            if (ready == 0) {
+                throw SystemError("recvmsg", ETIMEDOUT);
+            }
+            received_ = ReceiveNow(socket_.get(), bytes_max_);
+        } catch (const SystemError &error) {
+            error_.emplace<SystemError>(error);
+        } catch (const CodedError &error) {
+            error_.emplace<CodedError>(error);
+        }
+    }
+
+    void OnOK() override
+    {
+        Napi::Env env = Env();
+        if (const auto *system = std::get_if<SystemError>(&error_)) {
+            promise_.Reject(ToJavaScript(env, *system).Value());
+        } else if (const auto *coded = std::get_if<CodedError>(&error_)) {
+            promise_.Reject(ToJavaScript(env, *coded).Value());
+        } else {
+            promise_.Resolve(ToValue(env));
+        }
+    }
+
+  private:
+    Napi::Value ToValue(Napi::Env env)
+    {
+        Napi::Array fds = Napi::Array::New(env, received_.fds.size());
+        for (uint32_t i = 0; i < received_.fds.size(); i++) {
+            fds.Set(i, received_.fds[i].Release());
+        }
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("fds", fds);
+        result.Set("data",
+                   Napi::Buffer<uint8_t>::Copy(env, received_.data.data(), received_.data.size()));
+        return result;
+    }
+
+    Napi::Promise::Deferred promise_;
+    Fd socket_;
+    size_t bytes_max_;
+    int timeout_ms_;
+    Received received_;
+    std::variant<std::monostate, SystemError, CodedError> error_;
+};
+
+Napi::Value RecvFds(const Napi::CallbackInfo &info)
+{
+    // A copy, so that a number closed and used again meanwhile is not waited for by mistake.
+    Fd socket(fcntl(info[0].As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
+    if (!socket) {
+        throw SystemError("dup", errno);
+    }
+    auto *receive =
+        new Receive(info.Env(), std::move(socket), info[1].As<Napi::Number>().Uint32Value(),
+                    info[2].As<Napi::Number>().Int32Value());
+    const Napi::Promise promise = receive->Promise();
+    receive->Queue();
+    return promise;
+}
+
+Napi::Value UnsentBytes(const Napi::CallbackInfo &info)
+{
+    int bytes = 0;
+    if (ioctl(info[0].As<Napi::Number>().Int32Value(), SIOCOUTQ, &bytes) != 0) {
+        throw SystemError("SIOCOUTQ", errno);
+    }
+    return Napi::Number::New(info.Env(), bytes);
+}
+
+} // namespace
+
+void ExportDescriptors(Napi::Object exports)
+{
+    Export<SocketPair>(exports, "socketPair");
+    Export<SendFds>(exports, "sendFds");
+    Export<RecvFds>(exports, "recvFds");
+    Export<UnsentBytes>(exports, "unsentBytes");
+}
+
+} // namespace lockstep

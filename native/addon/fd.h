@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace lockstep
+{
+
+// Owns one file descriptor.
+class Fd
+{
+  public:
+    Fd() = default;
+    explicit Fd(int fd) : fd_(fd)
+    {
+    }
+    Fd(Fd &&other) noexcept : fd_(std::exchange(other.fd_, -1))
+    {
+    }
+    Fd &operator=(Fd &&other) noexcept
+    {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Fd()
+    {
+        Reset();
+    }
+    int get() const
+    {
+        return fd_;
+    }
+    explicit operator bool() const
+    {
+        return fd_ >= 0;
+    }
+    int Release()
+    {
+        return std::exchange(fd_, -1);
+    }
+    void Reset()
+    {
+        if (fd_ >= 0) {
+            close(std::exchange(fd_, -1));
+        }
+    }
+
+  private:
+    int fd_ = -1;
+};
+
+} // namespace lockstep

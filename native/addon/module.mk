@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# The Node add-on, built without node-gyp: Node-API's headers come from npm, so no Node source is fetched.
+BUILD ?= ../build/native
+ADDON_BUILD := $(BUILD)/addon
+ADDON_MODULES := ../node_modules
+ADDON_INCLUDES := -isystem $(ADDON_MODULES)/node-addon-api -isystem $(ADDON_MODULES)/node-api-headers/include
+ADDON_FLAGS := -std=c++20 -Wall -Wextra -Werror -O2 -g -fPIC -fvisibility=hidden -pthread $(ADDON_INCLUDES)
+ADDON_OBJECTS := $(patsubst addon/%.cc,$(ADDON_BUILD)/%.o,$(wildcard addon/*.cc))
+ADDON_FILES := $(wildcard addon/*.cc addon/*.h addon/test/*.c)
+
+all: $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim
+lint: addon-lint
+format: addon-format
+clean: addon-clean
+.PHONY: addon-lint addon-format addon-clean
+
+$(ADDON_MODULES)/node-addon-api/napi.h $(ADDON_MODULES)/node-api-headers/include/node_api.h:
+	@echo "lockstep: $@ is missing; run 'npm ci' in the repository's root first" >&2; exit 1
+
+$(ADDON_BUILD)/%.o: addon/%.cc | $(ADDON_MODULES)/node-addon-api/napi.h $(ADDON_MODULES)/node-api-headers/include/node_api.h
+	@mkdir -p $(@D)
+	$(CXX) $(ADDON_FLAGS) -MMD -MP -c -o $@ $<
+
+$(ADDON_BUILD)/lockstep.node: $(ADDON_OBJECTS) $(BUILD)/ftlog/parse.o
+	$(CXX) -shared -pthread -o $@ $^
+
+# Plays QEMU's side of a ring in tests.
+$(ADDON_BUILD)/test/fake_shim: addon/test/fake_shim.c $(BUILD)/ftlog/parse.o ftlog/ftlog.h ftlog/parse.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra -Werror -O2 -g -o $@ addon/test/fake_shim.c $(BUILD)/ftlog/parse.o
+
+-include $(ADDON_OBJECTS:.o=.d)
+
+addon-lint:
+	clang-format --dry-run -Werror $(ADDON_FILES)
+
+addon-format:
+	clang-format -i $(ADDON_FILES)
+
+addon-clean:
+	rm -rf $(ADDON_BUILD)/*.o $(ADDON_BUILD)/*.d $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim
