@@ -13,7 +13,8 @@
  * - `ingress` off: keep packets from the tap in a bounded queue and hand them over when it is on again (recorder
  *   that is being cloned), or read none at all (backup). It is off at start on a backup, on on a recorder.
  * - `pace` is the control word's permille; `promote` its flag; `kill` in `end` its flag plus SIGKILL.
- * - `end` is the last effect ever: close all, end the engine without flushing anything, exit the process. Call
+ * - One clone at a time: if an aborted one is not over yet, answer `startClone` with `cloneFailed`.
+ * - `end` is the last effect ever: let frames sent before it go out (50 ms at most), close all, end the engine without flushing anything, exit the process. Call
  *   `handle` no more.
  * - `report` is the one source of log lines, events and metric labels; `status` follows each change.
  */

@@ -13,7 +13,7 @@
  *   with `replay` dials on `dial` effects; every side listens, always.
  * - Frames: hand over all but `log`. A `log` frame's bytes go to the ring; `received` follows after the bytes
  *   can be read by the engine. There is always room: the primary ships no more than `ringBytes` beyond what it
- *   knows to be consumed. Log of a link that is not the newest, or after `closeLink`, must not reach the ring. A frame that cannot be decoded: close the connection, `linkDown`.
+ *   knows to be consumed. All that was written is told by `received` before `linkDown`. Log of a link that is not the newest, or after `closeLink`, must not reach the ring. A frame that cannot be decoded: close the connection, `linkDown`.
  * - Outputs: every frame that the engine sends on the NIC gets an index, 1 for the first of this QEMU process
  *   (compare `net_frames`), and is kept in one queue by you until a `release` or `drop` effect covers it.
  *   `head` is the log position read after the frame was read. Hand them in in order, each before any

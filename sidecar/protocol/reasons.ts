@@ -45,6 +45,7 @@ export const LOSS_REASONS = [
   'handover',
   'userAction',
   'violation',
+  'cloneFailed',
   ...BAR_REASONS,
 ] as const;
 export type LossReason = (typeof LOSS_REASONS)[number];

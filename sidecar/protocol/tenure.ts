@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import { invariant } from './invariant.js';
+import type { LeaseDesk } from './lease.js';
+import type { LeaseAnswer } from './lease-messages.js';
+import type { Outbox } from './outbox.js';
+import type { Epoch, Millis, Nonce, StoreId } from './types.js';
+
+/** An epoch in a store. */
+export interface Term {
+  readonly epoch: Epoch;
+  readonly store: StoreId;
+}
+
+type ArmRefusal = Extract<LeaseAnswer, { op: 'arm'; result: 'refused' }>['reason'];
+
+interface Pending extends Term {
+  readonly backup: Nonce;
+  promised: boolean;
+  /** Arm was asked, and no certain refusal of all attempts has come: it may be in force. */
+  asked: boolean;
+}
+
+/** What an answer has settled. */
+export type TenureNews =
+  | { readonly type: 'armed'; readonly term: Term }
+  | { readonly type: 'armRefused'; readonly reason: 'missing' | 'foreignStore' }
+  /** Sole owner again. */
+  | { readonly type: 'sole' }
+  | { readonly type: 'won'; readonly term: Term }
+  | { readonly type: 'lost' };
+
+/**
+ * An owner's knowledge of who may win what. Three things can be in force:
+ *
+ * - `owned`: this side has won this epoch; nobody can win it any more. Sole owner.
+ * - `armed`: either side may win this epoch.
+ * - `pending`: an epoch the backup was asked to promise itself to. Arm is asked only after the promise.
+ *
+ * A promise binds the backup to the pending epoch alone, so `armed` is void for it from then on. When the
+ * backup is gone, exactly one of these is right (`takeBack`):
+ *
+ * | pending asked | owned | armed | void | the owner                                                      |
+ * |---------------|-------|-------|------|----------------------------------------------------------------|
+ * | yes           | any   | any   | any  | makes sure that pending is armed, then claims it               |
+ * | no            | yes   | no    | -    | is sole owner: nobody else was ever able to claim              |
+ * | no            | no    | yes   | no   | claims the armed epoch                                         |
+ * | no            | no    | yes   | yes  | arms a new epoch without a backup when the store can be used   |
+ */
+export class Tenure {
+  readonly #me: Nonce;
+  readonly #desk: LeaseDesk;
+  #owned: Term | null;
+  #armed: Term | null = null;
+  #armedVoid = false;
+  #pending: Pending | null = null;
+  #highest: Epoch;
+  #takingBack = false;
+
+  constructor(me: Nonce, desk: LeaseDesk, owned: Term) {
+    this.#me = me;
+    this.#desk = desk;
+    this.#owned = owned;
+    this.#highest = owned.epoch;
+  }
+
+  /** The epoch that this side answers for. */
+  get term(): Term {
+    const term = this.#armed ?? this.#owned;
+    invariant(term !== null, 'an owner has an epoch');
+    return term;
+  }
+
+  get armed(): boolean {
+    return this.#armed !== null;
+  }
+
+  /** The backup could win something: it is worth telling it to take over. */
+  get backupMayWin(): boolean {
+    return this.#pending?.asked === true || (this.#armed !== null && !this.#armedVoid);
+  }
+
+  /** The backup is bound to another epoch than the armed one: it can win nothing until the next is armed. */
+  get armedVoid(): boolean {
+    return this.#armedVoid;
+  }
+
+  get pending(): Term | null {
+    return this.#pending;
+  }
+
+  get promised(): boolean {
+    return this.#pending?.promised === true;
+  }
+
+  get asked(): boolean {
+    return this.#pending?.asked === true;
+  }
+
+  /** Waits for a usable store, to take the VM back in a new epoch. */
+  get awaitsStore(): boolean {
+    return this.#takingBack && !this.asked && this.#armed !== null && this.#armedVoid;
+  }
+
+  /** Begins a new epoch in `store`; the caller asks the backup for its promise. */
+  prepare(store: StoreId, backup: Nonce): Term {
+    invariant(!this.asked, 'an epoch that may be armed is not given up');
+    this.#highest += 1;
+    this.#pending = { epoch: this.#highest, store, backup, promised: false, asked: false };
+    return this.#pending;
+  }
+
+  /** The backup has promised. False: not what it was asked for. */
+  promise(epoch: Epoch, store: StoreId): boolean {
+    const pending = this.#pending;
+    if (pending?.epoch !== epoch || pending.store !== store) return false;
+    pending.promised = true;
+    if (this.#armed !== null) this.#armedVoid = true;
+    return true;
+  }
+
+  arm(now: Millis, out: Outbox): void {
+    const pending = this.#pending;
+    invariant(pending?.promised === true && !pending.asked, 'arm is asked once, and after the promise');
+    this.#askArm(pending, now, out);
+  }
+
+  /** The backup is gone. `sole`: nothing to ask; else an answer will bring news. */
+  takeBack(now: Millis, out: Outbox): 'sole' | 'asked' {
+    this.#takingBack = true;
+    if (this.asked) return 'asked'; // the question stands; its history of attempts must not be forgotten
+    this.#pending = null;
+    if (this.#armed === null) {
+      this.#takingBack = false;
+      return 'sole';
+    }
+    if (!this.#armedVoid) this.#askClaim(this.#armed, now, out);
+    return 'asked';
+  }
+
+  /** The store can be used, as `store`: go on if that was waited for. */
+  storeUsable(store: StoreId, now: Millis, out: Outbox): void {
+    if (!this.awaitsStore) return;
+    // The backup is bound to an epoch that is not in force: nobody but this side can win what comes now.
+    this.#highest += 1;
+    this.#pending = { epoch: this.#highest, store, backup: '', promised: true, asked: false };
+    this.#askArm(this.#pending, now, out);
+  }
+
+  /** An answer to the desk's question. */
+  answer(answer: LeaseAnswer, now: Millis, out: Outbox): TenureNews | null {
+    if (answer.op === 'claim' && answer.result !== 'unknown') return this.#claimAnswered(answer.result);
+    if (answer.op === 'arm' && answer.result === 'ok') return this.#armLanded(now, out);
+    if (answer.op === 'arm' && answer.result === 'refused') return this.#armRefused(answer.reason);
+    return null;
+  }
+
+  #askArm(pending: Pending, now: Millis, out: Outbox): void {
+    pending.asked = true;
+    const { store, epoch, backup } = pending;
+    this.#desk.ask({ op: 'arm', store, epoch, primary: this.#me, backup }, now, out);
+  }
+
+  #askClaim(term: Term, now: Millis, out: Outbox): void {
+    this.#desk.ask({ op: 'claim', store: term.store, epoch: term.epoch, nonce: this.#me }, now, out);
+  }
+
+  #claimAnswered(result: 'won' | 'lost'): TenureNews {
+    this.#desk.drop();
+    if (result === 'lost') return { type: 'lost' };
+    const term = this.term;
+    this.#owned = term;
+    this.#armed = null;
+    this.#armedVoid = false;
+    this.#pending = null;
+    this.#takingBack = false;
+    return { type: 'won', term };
+  }
+
+  #armLanded(now: Millis, out: Outbox): TenureNews | null {
+    const pending = this.#pending;
+    invariant(pending !== null, 'arm is answered while it is pending');
+    this.#armed = { epoch: pending.epoch, store: pending.store };
+    this.#armedVoid = false;
+    this.#owned = null;
+    this.#pending = null;
+    this.#desk.drop();
+    if (!this.#takingBack) return { type: 'armed', term: this.#armed };
+    this.#askClaim(this.#armed, now, out);
+    return null;
+  }
+
+  #armRefused(reason: ArmRefusal): TenureNews | null {
+    // Our own attempt would have been answered `ok`: another's epoch is there.
+    if (reason === 'epochHigher' || reason === 'notOwner') return { type: 'lost' };
+    // Another attempt may have been carried out: the backup may have won before the keys went. Ask on.
+    if (this.#desk.undecided > 0) return null;
+    this.#pending = null;
+    this.#desk.drop();
+    if (!this.#takingBack) return { type: 'armRefused', reason };
+    if (this.#armed !== null) return null; // awaitsStore
+    this.#takingBack = false;
+    return { type: 'sole' };
+  }
+}
