@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The record/replay engine as the protocol sees it: positions and states, read from the ring the shim shares. */
+import type { Ring } from '../../native/addon/index.js';
+import type { ProtocolEvent } from '../protocol/events.js';
+import type { EngineIdentity, Lsn } from '../protocol/types.js';
+
+/** Log is shipped in batches of at least this age, unless an output is waiting for it. */
+const WATCH_INTERVAL_US = 300;
+
+/** Turns what the shim changes in the ring into events, each once, in the order that the protocol wants. */
+export class Engine {
+  private produced: Lsn = -1;
+  private consumed: Lsn = -1;
+  private failed = false;
+  private wentLive = false;
+  private pointsSeen: number;
+
+  /**
+   * @param post takes the events; may call back into this object.
+   * @param onClonePoint takes a new clone point: the position, and how many frames the guest had sent before it.
+   */
+  constructor(
+    private readonly ring: Ring,
+    private readonly post: (event: ProtocolEvent) => void,
+    private readonly onClonePoint: (lsn: Lsn, frames: number) => void,
+  ) {
+    this.pointsSeen = ring.snapshot().cloneAttempt;
+  }
+
+  /** Begins to watch. */
+  start(): void {
+    this.ring.watch({ minIntervalUs: WATCH_INTERVAL_US }, () => {
+      this.observe();
+    });
+  }
+
+  /** The head of the log, told to the protocol before anything that was made later. */
+  head(): Lsn {
+    return this.ring.produced;
+  }
+
+  /** Looks at the ring now. Cheap when nothing changed. */
+  observe(): void {
+    if (this.failed || this.ring.closed) return;
+    const state = this.ring.state;
+    if (state === 'failed') this.fail();
+    else if (state === 'replaying') this.observeConsumed();
+    else if (state === 'live' || state === 'recording') this.observeRecorder(state === 'live');
+  }
+
+  /** Whether QEMU has opened its log, so that `identity` can be read. @throws EngineError when it refused. */
+  get ready(): boolean {
+    const state = this.ring.state;
+    if (state === 'failed') throw new EngineError(this.errorText());
+    return state !== 'none';
+  }
+
+  /** What must be equal on the other side. `deviceHash` is the business of whoever made the command line. */
+  identity(deviceHash: string): EngineIdentity {
+    const { logVersion, qemuVersion } = this.ring.snapshot();
+    return { engine: 'record-replay', logVersion, qemuVersion, deviceHash };
+  }
+
+  private observeRecorder(live: boolean): void {
+    if (live && !this.wentLive) {
+      this.wentLive = true;
+      this.post({ type: 'live', lsn: this.ring.snapshot().liveLsn });
+    }
+    this.observePoint();
+    const produced = this.ring.produced;
+    if (produced === this.produced) return;
+    this.produced = produced;
+    this.post({ type: 'produced', lsn: produced });
+  }
+
+  /** A clone point comes before the log that was made after it. */
+  private observePoint(): void {
+    const snapshot = this.ring.snapshot();
+    if (snapshot.cloneAttempt === this.pointsSeen || snapshot.cloneState !== 'point') return;
+    this.pointsSeen = snapshot.cloneAttempt;
+    this.onClonePoint(snapshot.cloneLsn, snapshot.cloneFrames);
+  }
+
+  private observeConsumed(): void {
+    const consumed = this.ring.consumed;
+    if (consumed === this.consumed) return;
+    this.consumed = consumed;
+    this.post({ type: 'consumed', lsn: consumed });
+  }
+
+  private fail(): void {
+    this.failed = true;
+    this.post({ type: 'engineFailed', detail: this.errorText() });
+  }
+
+  private errorText(): string {
+    const { errorName, errorLsn, errorText } = this.ring.snapshot();
+    return `${errorName} at ${String(errorLsn)}: ${errorText}`;
+  }
+}
+
+/** The shim refused or gave up; the message has its words. */
+export class EngineError extends Error {
+  readonly code = 'LOCKSTEP_ENGINE';
+}
