@@ -15,7 +15,8 @@ export type LocalErrorCode =
   | 'REFUSED' // a control socket said no
   | 'START_FAILED' // sidecar or QEMU did not come up
   | 'TIMEOUT' // what was waited for did not happen
-  | 'STATE'; // not possible in the state that the pair is in
+  | 'STATE' // not possible in the state that the pair is in
+  | 'DECLINED'; // a person said no
 
 /** A failure that a person can do something about: `cure` says what, as a sentence. */
 export class LocalError extends Error {

@@ -9,6 +9,8 @@ export interface RunOptions {
   /** Written to the program's standard input. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** A program that says more is ended. */
+  readonly outputBytesMax?: number;
 }
 
 /**
@@ -20,7 +22,11 @@ export function run(file: string, args: readonly string[], options: RunOptions =
     const child = execFile(
       file,
       args,
-      { timeout: options.timeoutMs ?? RUN_TIMEOUT_MS, maxBuffer: OUTPUT_BYTES_MAX, killSignal: 'SIGKILL' },
+      {
+        timeout: options.timeoutMs ?? RUN_TIMEOUT_MS,
+        maxBuffer: options.outputBytesMax ?? OUTPUT_BYTES_MAX,
+        killSignal: 'SIGKILL',
+      },
       (error, stdout, stderr) => {
         if (error === null) {
           done(stdout);

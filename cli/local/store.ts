@@ -9,6 +9,10 @@ import type { PairLayout } from './layout.js';
 import { identify, isAlive, runningFrom, startDetached, terminate, writePidFile } from './processes.js';
 
 export const STORE_USER = 'lockstep';
+
+/** For those who stand outside the pair's network. */
+export const storeSocket = (pair: PairLayout): string => join(pair.store.dir, 'redis.sock');
+
 const READY_MS_MAX = 10_000;
 const POLL_MS = 20;
 const GRACE_MS = 3000;
@@ -19,6 +23,10 @@ const configuration = (pair: PairLayout): string =>
     `bind ${pair.store.ip} 127.0.0.1`,
     `port ${pair.store.port}`,
     `dir ${pair.store.dir}`,
+    `unixsocket ${join(pair.store.dir, 'redis.sock')}`,
+    'unixsocketperm 600',
+    `unixsocket ${storeSocket(pair)}`,
+    'unixsocketperm 600',
     'daemonize no',
     'appendonly yes',
     'appendfsync always',

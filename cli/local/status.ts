@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pair's state as people and scripts see it.
+import { leadOf } from './decide.js';
+import { observePair, type HostKind, type HostView } from './observe.js';
+import { runningFrom } from './processes.js';
+import { loadDesired, type Pair } from './settings.js';
+
+export interface HostStatus {
+  readonly name: string;
+  readonly ip: string;
+  readonly kind: HostKind;
+  readonly role: string | null;
+  readonly phase: string | null;
+  readonly epoch: number | null;
+  readonly nonce: string | null;
+  readonly sidecarPid: number | null;
+  readonly qemuPid: number | null;
+  readonly controlSocket: string | null;
+  readonly serialFile: string | null;
+  readonly ringFile: string | null;
+  /** All that the sidecar says of itself. */
+  readonly sidecar: unknown;
+}
+
+export interface PairStatus {
+  readonly pair: string;
+  /** vSphere FT's words: 'Protected', or 'Not Protected' with a state and a reason. */
+  readonly status: 'Protected' | 'Not Protected';
+  readonly state: string | null;
+  readonly reason: string | null;
+  readonly protectionWanted: boolean;
+  readonly controllerRuns: boolean;
+  readonly epoch: number | null;
+  readonly primary: string | null;
+  readonly backup: string | null;
+  readonly guest: { readonly ip: string; readonly redisPort: number };
+  readonly clientNetns: string;
+  readonly hosts: readonly HostStatus[];
+}
+
+function hostStatus(view: HostView, ip: string): HostStatus {
+  const incarnation = view.agent?.incarnation ?? null;
+  return {
+    name: view.name,
+    ip,
+    kind: view.kind,
+    role: view.sidecar?.role ?? incarnation?.role ?? null,
+    phase: view.sidecar?.phase ?? incarnation?.phase ?? null,
+    epoch: view.sidecar?.epoch ?? null,
+    nonce: incarnation?.nonce ?? null,
+    sidecarPid: incarnation?.sidecarPid ?? null,
+    qemuPid: incarnation?.qemuPid ?? null,
+    controlSocket: incarnation?.controlSocket ?? null,
+    serialFile: incarnation?.serialFile ?? null,
+    ringFile: incarnation?.ringFile ?? null,
+    sidecar: view.sidecar,
+  };
+}
+
+const isOwner = (view: HostView): boolean => leadOf([view.kind]) !== 'none';
+
+type Words = Pick<PairStatus, 'status' | 'state' | 'reason'>;
+
+/** The owner's own word counts; without an owner nothing is protected. */
+function wordsOf(owners: readonly HostView[]): Words {
+  const [owner, second] = owners;
+  if (second !== undefined) return { status: 'Not Protected', state: 'Disabled', reason: 'twoOwners' };
+  const protection = owner?.sidecar?.protection;
+  if (protection === undefined) return { status: 'Not Protected', state: 'VM not Running', reason: null };
+  if (protection.word === 'Protected') return { status: 'Protected', state: null, reason: null };
+  return { status: 'Not Protected', state: protection.state ?? null, reason: protection.reason ?? null };
+}
+
+export async function pairStatus(pair: Pair): Promise<PairStatus> {
+  const { layout } = pair;
+  const [views, desired, controller] = await Promise.all([
+    observePair(layout.hosts),
+    loadDesired(layout),
+    runningFrom(layout.controllerPid),
+  ]);
+  const owners = views.filter(isOwner);
+  const backup = views.find((view) => view.kind === 'backup');
+  return {
+    pair: layout.name,
+    ...wordsOf(owners),
+    protectionWanted: desired.protected,
+    controllerRuns: controller !== undefined,
+    epoch: owners[0]?.sidecar?.epoch ?? null,
+    primary: owners[0]?.name ?? null,
+    backup: backup?.name ?? null,
+    guest: { ip: layout.guest.ip, redisPort: layout.guest.redisPort },
+    clientNetns: layout.client.netns,
+    hosts: views.map((view, index) => hostStatus(view, layout.hosts[index]?.ip ?? '')),
+  };
+}

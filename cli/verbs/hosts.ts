@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// kill-host, start-host, cold-start: the verbs about one host.
+import type { Command } from 'commander';
+import { bootHost, cutPower } from '../local/hosts.js';
+import { hostOf } from '../local/layout.js';
+import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
+import { coldStart } from '../local/vm.js';
+import { pairOption, timeoutOption, yesOption } from './options.js';
+import { confirm, print } from './talk.js';
+import { waitGuest } from './up.js';
+
+const GUEST_READY_S = 120;
+
+async function setPower(pair: Pair, host: string, off: boolean): Promise<void> {
+  const desired = await loadDesired(pair.layout);
+  const others = desired.poweredOff.filter((name) => name !== host);
+  await saveDesired(pair.layout, { ...desired, poweredOff: off ? [...others, host] : others });
+}
+
+interface KillOptions {
+  readonly pair: string;
+  readonly stayOff?: true;
+  readonly yes?: true;
+}
+
+async function killHost(name: string, options: KillOptions): Promise<void> {
+  const pair = await loadPair(options.pair);
+  const host = hostOf(pair.layout, name);
+  await confirm(`Cut the power of host ${name}? All that runs on it dies at once.`, options.yes);
+  await setPower(pair, name, options.stayOff === true);
+  await cutPower(pair.layout, host);
+  print(`host ${name} is dead${options.stayOff === true ? ' and stays so' : '; it will be rebooted'}`);
+}
+
+async function startHost(name: string, options: { readonly pair: string }): Promise<void> {
+  const pair = await loadPair(options.pair);
+  const host = hostOf(pair.layout, name);
+  await setPower(pair, name, false);
+  await bootHost(pair.layout, host);
+  print(`host ${name} is up`);
+}
+
+interface ColdStartOptions {
+  readonly pair: string;
+  readonly timeout: number;
+  readonly yes?: true;
+}
+
+async function coldStartOn(name: string, options: ColdStartOptions): Promise<void> {
+  const pair = await loadPair(options.pair);
+  const host = hostOf(pair.layout, name);
+  await confirm('Start the VM from nothing? What it had in memory is lost.', options.yes);
+  const { incarnation } = await coldStart(pair, host);
+  if (incarnation !== null) await waitGuest(incarnation.serialFile, options.timeout * 1000);
+  print(`the VM runs on host ${name}, from a cold start`);
+}
+
+export function addHostVerbs(program: Command): void {
+  program
+    .command('kill-host')
+    .description("cut a host's power: SIGKILL to all that runs on it")
+    .argument('<host>', 'which host')
+    .addOption(pairOption())
+    .option('--stay-off', 'do not reboot it')
+    .addOption(yesOption())
+    .action(killHost);
+  program
+    .command('start-host')
+    .description('switch a host on again that was to stay off')
+    .argument('<host>', 'which host')
+    .addOption(pairOption())
+    .action(startHost);
+  program
+    .command('cold-start')
+    .description('start the VM from nothing, after both sides died')
+    .argument('<host>', 'where')
+    .addOption(pairOption())
+    .addOption(timeoutOption(GUEST_READY_S))
+    .addOption(yesOption())
+    .action(coldStartOn);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// How verbs talk: results on standard output, progress and questions on standard error.
+import { createInterface } from 'node:readline/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LocalError } from '../local/errors.js';
+
+const POLL_MS = 100;
+
+export const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+export const print = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+/** Asks before a dangerous verb, when a person sits there and has not said `--yes`. */
+export async function confirm(question: string, yes: boolean | undefined): Promise<void> {
+  if (yes === true || !process.stdin.isTTY) return;
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await lines.question(`${question} [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) throw new LocalError('DECLINED', 'nothing was done');
+  } finally {
+    lines.close();
+  }
+}
+
+/** One look at what is waited for: there, or what is the case meanwhile. */
+export type Look<T> = { readonly done: T } | { readonly meanwhile: string };
+
+/**
+ * Looks again and again until it is there; each new `meanwhile` is a line of progress.
+ * @throws LocalError TIMEOUT with the last `meanwhile`.
+ */
+export async function waitFor<T>(what: string, timeoutMs: number, look: () => Promise<Look<T>>): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  let said = '';
+  for (;;) {
+    const seen = await look();
+    if ('done' in seen) return seen.done;
+    if (seen.meanwhile !== said) say(`waiting for ${what}: ${seen.meanwhile}`);
+    said = seen.meanwhile;
+    if (performance.now() > deadline) {
+      throw new LocalError('TIMEOUT', `${what}: not within ${timeoutMs / 1000} s (${said})`);
+    }
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Option, type Command } from 'commander';
+import { access } from 'node:fs/promises';
+import { requireAble } from '../check/check.js';
+import { LocalError } from '../local/errors.js';
+import { HOSTS_MAX, pairLayout } from '../local/layout.js';
+import {
+  bringUp,
+  DEFAULT_CHOICE,
+  DEFAULT_MACHINE,
+  makeSettings,
+  takeDown,
+  type MachineChoice,
+} from '../local/pair.js';
+import type { Pair } from '../local/settings.js';
+import { guestReady, startFirst } from '../local/vm.js';
+import { noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
+import { print, say, waitFor, type Look } from './talk.js';
+
+const GUEST_READY_S = 120;
+const MEMORY_MIB_MIN = 128;
+const MEMORY_MIB_MAX = 65536;
+
+/** Waits until the test guest serves; a guest of someone's own says nothing that could be waited for. */
+export async function waitGuest(serialFile: string, timeoutMs: number): Promise<void> {
+  await waitFor('the guest', timeoutMs, async (): Promise<Look<true>> => {
+    return (await guestReady(serialFile)) ? { done: true } : { meanwhile: 'it boots' };
+  });
+}
+
+async function requireFile(path: string, cure: string): Promise<void> {
+  try {
+    await access(path);
+  } catch (error) {
+    throw new LocalError('USAGE', `there is no file ${path}`, cure, { cause: error });
+  }
+}
+
+/** Brings a pair up with its VM running on the first host; on failure nothing is left behind. */
+export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Promise<void> {
+  const { layout, settings } = pair;
+  const [first] = layout.hosts;
+  if (first === undefined) throw new LocalError('USAGE', 'a pair without hosts');
+  await bringUp(pair, say);
+  try {
+    say(
+      `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
+    );
+    const { incarnation } = await startFirst(first);
+    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs);
+  } catch (error) {
+    say('taking the pair down again');
+    await takeDown(layout);
+    throw error;
+  }
+}
+
+interface Options {
+  readonly pair: string;
+  readonly hosts: number;
+  readonly machine: MachineChoice['model'];
+  readonly memory: number;
+  readonly cpu: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly append: string;
+  readonly qemu: string;
+  readonly timeout: number;
+  readonly wait: boolean;
+}
+
+async function up(options: Options): Promise<void> {
+  const layout = pairLayout(options.pair, options.hosts);
+  await requireFile(options.kernel, "Build the test guest: 'npm run setup', or name a kernel.");
+  await requireFile(options.initrd, "Build the test guest: 'npm run setup', or name an initramfs.");
+  await requireAble(options.qemu);
+  const { machine: model, memory: memoryMiB, cpu, kernel, initrd, append } = options;
+  const machine = { model, memoryMiB, cpu, kernel, initrd, append };
+  const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary: options.qemu });
+  const ownGuest = kernel === DEFAULT_MACHINE.kernel && initrd === DEFAULT_MACHINE.initrd;
+  await upPair({ layout, settings }, options.timeout * 1000, options.wait && ownGuest);
+  print(`pair '${layout.name}' is up; the VM runs, not protected yet. Its network:`);
+  print(`  nsenter --net=/run/netns/${layout.client.netns} redis-cli -h ${layout.guest.ip}`);
+  print("Next: 'lockstep protect'");
+}
+
+export function addUp(program: Command): void {
+  program
+    .command('up')
+    .description('make two hosts on this machine and start a VM on the first')
+    .addOption(pairOption())
+    .addOption(new Option('--hosts <n>', 'how many hosts').default(2).argParser(wholeNumber(2, HOSTS_MAX)))
+    .addOption(
+      new Option('--machine <model>', "the VM's devices").choices(['kubevirt', 'small']).default('kubevirt'),
+    )
+    .addOption(
+      new Option('--memory <MiB>', "the VM's memory")
+        .default(DEFAULT_MACHINE.memoryMiB)
+        .argParser(wholeNumber(MEMORY_MIB_MIN, MEMORY_MIB_MAX)),
+    )
+    .option('--cpu <model>', 'CPU model, never "host" or "max"', DEFAULT_MACHINE.cpu)
+    .option('--kernel <file>', "the guest's kernel", DEFAULT_MACHINE.kernel)
+    .option('--initrd <file>', "the guest's initramfs", DEFAULT_MACHINE.initrd)
+    .option('--append <words>', "more for the kernel's command line", '')
+    .option('--qemu <file>', 'which QEMU', DEFAULT_CHOICE.qemuBinary)
+    .addOption(noWaitOption())
+    .addOption(timeoutOption(GUEST_READY_S))
+    .action(up);
+}
