@@ -40,8 +40,9 @@ export class OutputQueue {
     return this.held.length - this.nextOut;
   }
 
+  /** Keeps a copy: a view would hold on to the whole buffer that the socket was read into. */
   add(index: number, head: Lsn, packet: Buffer): void {
-    this.held.push({ index, head, packet });
+    this.held.push({ index, head, packet: Buffer.from(packet) });
   }
 
   /** Sends all with index <= `through`. Throws OutputRuleError before sending one that `limit` does not cover. */

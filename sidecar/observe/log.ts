@@ -44,6 +44,8 @@ export function makeLogger(identity: LogIdentity, options: LogOptions, context: 
       stamp(),
       options.format === 'json' ? winston.format.json() : readable,
     ),
-    transports: [new winston.transports.Stream({ stream: process.stdout })],
+    // winston's own types hide that a Console is a TransportStream.
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment
+    transports: [new winston.transports.Console()],
   });
 }
