@@ -81,6 +81,8 @@ void TapReader::Close()
     Nudge();
     thread_.join();
     bell_.Close();
+    // Not only when the garbage collector comes by: descriptors are scarce.
+    nudge_.Reset();
 }
 
 TapReader::Turn TapReader::NextTurn()
