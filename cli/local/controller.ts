@@ -19,7 +19,6 @@ import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
 import { hostOf, type HostLayout } from './layout.js';
 import { observePair, type HostView } from './observe.js';
-import { writeOwnPidFile } from './processes.js';
 import { loadDesired, loadPair, type Desired, type Pair } from './settings.js';
 
 const TICK_MS = 200;
@@ -139,7 +138,6 @@ function crash(error: unknown): never {
 
 async function main(): Promise<void> {
   const pair = await loadPair(process.argv[2] ?? '');
-  await writeOwnPidFile(pair.layout.controllerPid);
   const controller = new Controller(pair);
   process.on('SIGTERM', () => process.exit(0));
   for (;;) {

@@ -9,7 +9,15 @@ import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
 import { REPO, type PairLayout } from './layout.js';
 import { existingNamespaces, makeNetwork, pidsIn, removeNamespace } from './network.js';
-import { identify, runningFrom, signal, startDetached, terminate, waitGone } from './processes.js';
+import {
+  identify,
+  runningFrom,
+  signal,
+  startDetached,
+  terminate,
+  waitGone,
+  writePidFile,
+} from './processes.js';
 import { NOTHING_DESIRED, saveDesired, saveSettings, type Pair, type Settings } from './settings.js';
 import { prepareStore, startStore } from './store.js';
 
@@ -77,8 +85,20 @@ export async function bringUp({ layout, settings }: Pair, say: Progress): Promis
   await startStore(layout);
   say('hosts');
   await Promise.all(layout.hosts.map((host) => bootHost(layout, host)));
+  await startController(layout);
+}
+
+async function startController(layout: PairLayout): Promise<void> {
   const command = [process.execPath, '--enable-source-maps', CONTROLLER, layout.name];
-  startDetached(command, {}, layout.controllerLog);
+  const id = await identify(startDetached(command, {}, layout.controllerLog));
+  if (id === undefined) {
+    throw new LocalError(
+      'START_FAILED',
+      'the controller does not run',
+      `Its log is ${layout.controllerLog}.`,
+    );
+  }
+  await writePidFile(layout.controllerPid, id);
 }
 
 async function killAll(pids: readonly number[]): Promise<void> {

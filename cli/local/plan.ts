@@ -64,6 +64,7 @@ function sidecarConfig(
 ) {
   return {
     vm: layout.name,
+    host: host.name,
     nonce,
     start:
       request.role === 'primary'
@@ -90,6 +91,7 @@ function sidecarConfig(
     },
     control: { socket: files.controlSocket },
     metrics: { host: host.ip, port: METRICS_PORT },
+    log: { format: 'readable' },
     ...settings.sidecarOverrides,
   };
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pair with stand-ins for sidecar and QEMU, but real namespaces, agents and controller. Needs root.
+import { expect } from 'chai';
+import { access, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { agentStart, agentStatus, agentStop, type AgentStatus } from './agent-api.js';
+import { LocalError } from './errors.js';
+import { readEvents } from './events.js';
+import { cutPower } from './hosts.js';
+import { hostOf, pairLayout, REPO, type HostLayout } from './layout.js';
+import { existingNamespaces, inNetns } from './network.js';
+import { observeHost } from './observe.js';
+import { bringUp, DEFAULT_CHOICE, makeSettings, takeDown } from './pair.js';
+import { identify, isAlive, readPidFile, type ProcessId } from './processes.js';
+import { loadDesired, saveDesired } from './settings.js';
+import { startFirst } from './vm.js';
+import { callUnix } from './unix-http.js';
+
+const layout = pairLayout(`test${process.pid % 100000}`);
+const settings = makeSettings(layout, {
+  ...DEFAULT_CHOICE,
+  sidecarMain: join(import.meta.dirname, 'test/standin-sidecar.js'),
+  qemuBinary: join(REPO, 'cli/local/test/standin-qemu.sh'),
+});
+const a = hostOf(layout, 'a');
+const b = hostOf(layout, 'b');
+const quiet = () => undefined;
+
+/** Looks until it is so; mocha's time-out is the bound. */
+async function until(so: () => Promise<boolean>): Promise<void> {
+  while (!(await so())) await sleep(20);
+}
+
+const untilKind = (host: HostLayout, kind: string): Promise<void> =>
+  until(async () => (await observeHost(host)).kind === kind);
+
+async function idOf(pid: number | null | undefined): Promise<ProcessId> {
+  const id = await identify(pid ?? 0);
+  if (id === undefined) throw new Error(`no process ${pid ?? 'null'}`);
+  return id;
+}
+
+async function processesOf(status: AgentStatus): Promise<{ sidecar: ProcessId; qemu: ProcessId }> {
+  return {
+    sidecar: await idOf(status.incarnation?.sidecarPid),
+    qemu: await idOf(status.incarnation?.qemuPid),
+  };
+}
+
+async function failure(act: () => Promise<unknown>): Promise<LocalError> {
+  try {
+    await act();
+  } catch (error) {
+    if (error instanceof LocalError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+describe('a local pair', function () {
+  this.timeout(30_000);
+
+  beforeEach(() => bringUp({ layout, settings }, quiet));
+  afterEach(() => takeDown(layout));
+
+  it('leaves nothing behind', async () => {
+    const { incarnation } = await startFirst(a);
+    await writeFile(incarnation?.ringFile ?? '', 'ring');
+    const agent = await readPidFile(a.agentPid);
+    await takeDown(layout);
+    expect(await existingNamespaces(layout)).to.deep.equal([]);
+    expect((await readdir('/dev/shm')).filter((name) => name.includes(`-${layout.name}-`))).to.deep.equal([]);
+    expect((await failure(() => agentStatus(a))).code).to.equal('NO_ANSWER');
+    if (agent === undefined) throw new Error('the agent had no pid file');
+    expect(await isAlive(agent)).to.equal(false);
+    const gone = await access(layout.dir).then(
+      () => false,
+      () => true,
+    );
+    expect(gone).to.equal(true);
+  });
+
+  it('is refused a second time, and made anew over ruins', async () => {
+    expect((await failure(() => bringUp({ layout, settings }, quiet))).code).to.equal('PAIR_EXISTS');
+    process.kill((await readPidFile(layout.controllerPid))?.pid ?? 0, 'SIGKILL');
+    await rm(layout.settings);
+    await until(() =>
+      bringUp({ layout, settings }, quiet).then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect((await observeHost(a)).kind).to.equal('idle');
+  });
+
+  it('has no way out of its network', async () => {
+    const routes = await inNetns(a.netns, 'ip', ['route']);
+    expect(routes.trim().split('\n')).to.have.length(1);
+    expect(routes).to.include('10.77.0.0/24');
+    const links = await inNetns(layout.bridgeNetns, 'ip', ['-o', 'link']);
+    expect(links.match(/to-\w+/g)).to.have.length.at.least(4);
+    expect(links).not.to.match(/link-netnsid -1/);
+  });
+
+  it('runs an incarnation whose processes the machine can name', async () => {
+    const status = await startFirst(a);
+    expect(status.incarnation).to.include({ role: 'primary', phase: 'running' });
+    const { sidecar, qemu } = await processesOf(status);
+    expect(await isAlive(sidecar)).to.equal(true);
+    expect(await isAlive(qemu)).to.equal(true);
+    expect((await failure(() => startFirst(a))).message).to.include('runs an incarnation already');
+  });
+
+  it('ends QEMU when the sidecar is gone, and does not start it again', async () => {
+    const { sidecar, qemu } = await processesOf(await startFirst(a));
+    process.kill(sidecar.pid, 'SIGKILL');
+    await until(async () => !(await isAlive(qemu)));
+    await untilKind(a, 'idle');
+    const events = await readEvents(layout.events);
+    const ended = events.find((event) => event.what === 'IncarnationEnded');
+    expect(ended?.text).to.equal('sidecar was killed by SIGKILL');
+    expect(events.filter((event) => event.what === 'IncarnationStarted')).to.have.length(1);
+  });
+
+  it('ends the sidecar when QEMU is gone', async () => {
+    const { sidecar, qemu } = await processesOf(await startFirst(a));
+    process.kill(qemu.pid, 'SIGKILL');
+    await until(async () => !(await isAlive(sidecar)));
+    await untilKind(a, 'idle');
+  });
+
+  it('stops an incarnation when told to', async () => {
+    const { sidecar, qemu } = await processesOf(await startFirst(a));
+    await agentStop(a);
+    expect(await isAlive(sidecar)).to.equal(false);
+    expect(await isAlive(qemu)).to.equal(false);
+  });
+
+  it('loses all of a host at once by one SIGKILL, and reboots it', async () => {
+    const { sidecar, qemu } = await processesOf(await startFirst(a));
+    const agent = await idOf((await agentStatus(a)).pid);
+    await cutPower(layout, a);
+    for (const id of [agent, sidecar, qemu]) await until(async () => !(await isAlive(id)));
+    await untilKind(a, 'idle');
+    expect((await agentStatus(a)).pid).not.to.equal(agent.pid);
+  });
+
+  it('leaves a host off that shall stay off', async () => {
+    await saveDesired(layout, { ...(await loadDesired(layout)), poweredOff: ['b'] });
+    await cutPower(layout, b);
+    expect((await failure(() => cutPower(layout, b))).code).to.equal('HOST_DOWN');
+    await until(async () => (await readEvents(layout.events)).some((event) => event.what === 'Host:dead'));
+    expect((await readEvents(layout.events)).some((event) => event.what === 'Boot')).to.equal(false);
+  });
+
+  it('makes a backup when protection is wanted, and another when that one is lost', async () => {
+    await startFirst(a);
+    await saveDesired(layout, { ...(await loadDesired(layout)), protected: true });
+    await untilKind(b, 'backup');
+    const first = (await agentStatus(b)).incarnation?.nonce;
+    await cutPower(layout, b);
+    await until(async () => {
+      const view = await observeHost(b);
+      return view.kind === 'backup' && view.agent?.incarnation?.nonce !== first;
+    });
+  });
+
+  it('does not make a backup while the VM is protected', async () => {
+    const { incarnation } = await startFirst(a);
+    const told = { phase: 'protected', protection: { word: 'Protected' } };
+    await writeFile(join(incarnation?.dir ?? '', 'status.json'), JSON.stringify(told));
+    await saveDesired(layout, { ...(await loadDesired(layout)), protected: true });
+    await until(async () => (await readEvents(layout.events)).some((event) => event.what === 'Protected'));
+    expect((await observeHost(b)).kind).to.equal('idle');
+  });
+
+  it('refuses what it does not understand, in words', async () => {
+    const call = (path: string, body: unknown) =>
+      callUnix({ socket: a.agentSocket, method: 'POST', path, body, timeoutMs: 1000, answer: z.unknown() });
+    expect((await failure(() => call('/start', { role: 'king' }))).code).to.equal('REFUSED');
+    expect((await failure(() => call('/nothing', {}))).message).to.include('no such call');
+    expect(
+      (await failure(() => agentStart(b, { role: 'backup', peer: { host: 'x', port: 1 } }))).code,
+    ).to.equal('REFUSED');
+  });
+});

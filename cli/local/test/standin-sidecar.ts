@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stands in for a sidecar in tests of agent and controller: answers GET /status, with what the file
+// status.json beside its settings says, or as a primary that is alone or a backup that is armed.
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { routes } from '../routes.js';
+
+const settingsSchema = z.looseObject({
+  nonce: z.string(),
+  start: z.looseObject({ role: z.enum(['primary', 'backup']) }),
+  control: z.looseObject({ socket: z.string() }),
+});
+
+const file = process.argv[3] ?? '';
+const settings = settingsSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+const { role } = settings.start;
+
+async function status(): Promise<unknown> {
+  const own = {
+    role,
+    phase: role === 'primary' ? 'alone' : 'armed',
+    epoch: 1,
+    nonce: settings.nonce,
+    peer: null,
+    protection: { word: 'Not Protected', state: 'Need Secondary VM', reason: 'initializing' },
+    lease: null,
+  };
+  const told = await readFile(join(dirname(file), 'status.json'), 'utf8').catch(() => '{}');
+  return { ...own, ...z.looseObject({}).parse(JSON.parse(told)) };
+}
+
+createServer(routes({ 'GET /status': status })).listen(settings.control.socket);
