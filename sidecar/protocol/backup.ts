@@ -40,6 +40,7 @@ export class Backup implements Role {
   #armedEpoch = 0;
   #claimedAt: Millis = 0;
   #won = false;
+  #engineLoaded = false;
   #lastIndex = 0;
   #lastLoss: LossReason | null = null;
 
@@ -123,7 +124,8 @@ export class Backup implements Role {
       case 'output':
         return this.#output(event.index, event.hash, event.bytes, out);
       case 'loaded':
-        this.#loaded(now, out);
+        this.#engineLoaded = true;
+        this.#follow(now, out);
         return null;
       case 'loadFailed':
         return this.#bar('loadFailed', event.detail, out);
@@ -301,6 +303,7 @@ export class Backup implements Role {
     if (this.#phase !== 'loading' || this.#replay !== null) return this.#peerLost('violation', now, out);
     this.#replay = new Replay(this.#context.config.limits, lsn, now);
     out.push({ type: 'logFrom', lsn });
+    this.#follow(now, out);
     return null;
   }
 
@@ -323,8 +326,9 @@ export class Backup implements Role {
 
   // ---- replay ----
 
-  #loaded(now: Millis, out: Outbox): void {
-    if (this.#phase !== 'loading' || this.#replay === null) return;
+  /** The clone comes on a connection of its own: it may be loaded before its position is known here. */
+  #follow(now: Millis, out: Outbox): void {
+    if (this.#phase !== 'loading' || this.#replay === null || !this.#engineLoaded) return;
     this.#replay.stalled(now); // replay begins now
     out.send(this.#link, { type: 'loaded' });
     this.#enter('following', out, 'the clone is loaded');

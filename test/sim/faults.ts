@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Incarnation } from './incarnation.js';
+import type { World } from './world.js';
+import { HOSTS, STORE_HOST } from './world.js';
+
+/** Undoes one fault. */
+type Heal = () => void;
+type Fault = (world: World) => Heal | null;
+
+interface Row {
+  readonly name: string;
+  readonly weight: number;
+  readonly strike: Fault;
+}
+
+function anybody(world: World): Incarnation | null {
+  return world.alive.length === 0 ? null : world.random.pick(world.alive);
+}
+
+function backup(world: World): Incarnation | null {
+  return world.alive.find((one) => one.status?.role === 'backup' && one.state === 'replaying') ?? null;
+}
+
+function primary(world: World): Incarnation | null {
+  return world.alive.find((one) => one.status?.role === 'primary') ?? null;
+}
+
+function twoHosts(world: World): readonly [string, string] {
+  const busy = [...new Set(world.alive.map((one) => one.host))];
+  const [a, b] = busy.length === 2 ? busy : [world.random.pick(HOSTS), world.random.pick(HOSTS)];
+  const pair = [a ?? HOSTS[0], b ?? HOSTS[1]] as const;
+  return world.random.chance(0.5) ? pair : [pair[1], pair[0]];
+}
+
+function cut(world: World, ways: readonly (readonly [string, string])[]): Heal {
+  const heals = ways.map(([from, to]) => world.network.cut(from, to));
+  return () => {
+    for (const heal of heals) heal();
+  };
+}
+
+function freeze(world: World, one: Incarnation | null): Heal | null {
+  if (one === null || one.frozen) return null;
+  one.freeze();
+  return () => {
+    one.thaw();
+    world.trace(`${one.name} thaws`);
+  };
+}
+
+function freezeHost(world: World): Heal {
+  const host = world.random.pick(HOSTS);
+  const there = world.alive.filter((one) => one.host === host && !one.frozen);
+  world.frozenHosts.add(host);
+  for (const one of there) one.freeze();
+  return () => {
+    world.frozenHosts.delete(host);
+    for (const one of there) one.thaw();
+  };
+}
+
+function powerOff(world: World): Heal {
+  const host = world.random.pick(HOSTS);
+  world.downHosts.add(host);
+  for (const one of world.alive) if (one.host === host) one.kill(true);
+  return () => {
+    world.downHosts.delete(host);
+  };
+}
+
+function restartStore(world: World, back: number): Heal {
+  world.store.up = false;
+  if (!world.store.durable) world.storeLosses += 1;
+  world.store.restart(back);
+  return () => {
+    world.store.up = true;
+  };
+}
+
+function swing<K extends 'lostRequests' | 'lostAnswers'>(world: World, key: K, to: number): Heal {
+  world.weather[key] = to;
+  world.weather.late = world.random.float();
+  return () => {
+    world.weather[key] = 0;
+  };
+}
+
+function once(act: (world: World) => void): Fault {
+  return (world) => {
+    act(world);
+    return null;
+  };
+}
+
+const ROWS: readonly Row[] = [
+  { name: 'kill', weight: 5, strike: once((world) => anybody(world)?.kill(false)) },
+  { name: 'kill primary', weight: 5, strike: once((world) => primary(world)?.kill(false)) },
+  { name: 'power off', weight: 4, strike: powerOff },
+  { name: 'freeze', weight: 8, strike: (world) => freeze(world, anybody(world)) },
+  { name: 'freeze primary', weight: 5, strike: (world) => freeze(world, primary(world)) },
+  { name: 'freeze host', weight: 3, strike: freezeHost },
+  { name: 'cut one way', weight: 6, strike: (world) => cut(world, [twoHosts(world)]) },
+  {
+    name: 'cut both ways',
+    weight: 6,
+    strike: (world) => {
+      const [a, b] = twoHosts(world);
+      return cut(world, [
+        [a, b],
+        [b, a],
+      ]);
+    },
+  },
+  {
+    name: 'cut off from all',
+    weight: 4,
+    strike: (world) => {
+      const [host] = twoHosts(world);
+      const others = [...HOSTS.filter((other) => other !== host), STORE_HOST];
+      return cut(world, [
+        ...others.map((to) => [host, to] as const),
+        ...others.map((to) => [to, host] as const),
+      ]);
+    },
+  },
+  {
+    name: 'cut from store',
+    weight: 4,
+    strike: (world) => {
+      const [host] = twoHosts(world);
+      const ways = [[host, STORE_HOST] as const, [STORE_HOST, host] as const];
+      return cut(world, world.random.chance(0.5) ? ways : [world.random.pick(ways)]);
+    },
+  },
+  {
+    name: 'reset',
+    weight: 5,
+    strike: once((world) => {
+      for (const connection of world.network.between(...twoHosts(world))) connection.reset();
+    }),
+  },
+  {
+    name: 'store down',
+    weight: 5,
+    strike: (world) => {
+      world.store.up = false;
+      return () => {
+        world.store.up = true;
+      };
+    },
+  },
+  {
+    name: 'requests lost',
+    weight: 3,
+    strike: (world) => swing(world, 'lostRequests', world.random.between(0.2, 0.9)),
+  },
+  {
+    name: 'answers lost',
+    weight: 5,
+    strike: (world) => swing(world, 'lostAnswers', world.random.between(0.2, 0.9)),
+  },
+  {
+    name: 'store loses its keys',
+    weight: 3,
+    strike: once((world) => {
+      world.storeLosses += 1;
+      world.store.flush();
+    }),
+  },
+  { name: 'store restarts', weight: 4, strike: (world) => restartStore(world, world.random.int(0, 3)) },
+  { name: 'engine fails', weight: 2, strike: once((world) => anybody(world)?.fail()) },
+  { name: 'log corrupt', weight: 1, strike: once((world) => backup(world)?.corrupt()) },
+  { name: 'diverge', weight: 2, strike: once((world) => backup(world)?.machine.diverge()) },
+  {
+    name: 'replay stuck',
+    weight: 2,
+    strike: once((world) => {
+      const one = backup(world);
+      if (one !== null) one.stuck = true;
+    }),
+  },
+  {
+    name: 'replay slow',
+    weight: 4,
+    strike: (world) => {
+      const one = backup(world);
+      if (one === null) return null;
+      one.slow = world.random.between(2, 15);
+      return () => {
+        one.slow = 1;
+      };
+    },
+  },
+  {
+    name: 'clones fail',
+    weight: 2,
+    strike: (world) => {
+      world.cloneFailures = 0.7;
+      return () => {
+        world.cloneFailures = 0;
+      };
+    },
+  },
+  {
+    name: 'slow network',
+    weight: 4,
+    strike: (world) => {
+      world.network.delayMaxMs = world.random.between(5, 250);
+      return () => {
+        world.network.delayMaxMs = 1;
+      };
+    },
+  },
+  {
+    name: 'planned failover',
+    weight: 4,
+    strike: once((world) => primary(world)?.hand({ type: 'commandFailover' })),
+  },
+  {
+    name: 'protection off',
+    weight: 1,
+    strike: (world) => {
+      const one = primary(world);
+      if (one === null) return null;
+      one.hand({ type: 'commandProtection', enabled: false });
+      return () => {
+        one.hand({ type: 'commandProtection', enabled: true });
+      };
+    },
+  },
+];
+
+const TOTAL = ROWS.reduce((sum, row) => sum + row.weight, 0);
+
+/** Draws faults, lets each last a while, and can undo all that still last. */
+export class Faults {
+  readonly #world: World;
+  readonly #lasting = new Set<Heal>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  strike(): void {
+    const { random, schedule } = this.#world;
+    let at = random.between(0, TOTAL);
+    const row = ROWS.find((candidate) => (at -= candidate.weight) < 0) ?? ROWS[0];
+    if (row === undefined) return;
+    this.#world.count(`fault ${row.name}`);
+    this.#world.trace(`FAULT ${row.name}`);
+    const heal = row.strike(this.#world);
+    if (heal === null) return;
+    this.#lasting.add(heal);
+    const lastsMs = random.chance(0.6) ? random.between(20, 500) : random.between(300, 2_000);
+    schedule.after(lastsMs, () => {
+      this.#heal(heal, row.name);
+    });
+  }
+
+  healAll(): void {
+    for (const heal of [...this.#lasting]) this.#heal(heal, 'all');
+  }
+
+  #heal(heal: Heal, name: string): void {
+    if (!this.#lasting.delete(heal)) return;
+    this.#world.trace(`HEALED ${name}`);
+    heal();
+  }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Limits } from '../../sidecar/protocol/limits.js';
+
+/** Small bounds, so that runs of seconds meet all of them. Times of detection are the product's own. */
+export const SIM_LIMITS: Partial<Limits> = {
+  joinGiveUpMs: 3_000,
+  cloneGiveUpMs: 2_000,
+  catchUpGiveUpMs: 3_000,
+  lagBoundMs: 400,
+  stuckAfterMs: 900,
+  paceStepMs: 50,
+  paceStepPermille: 100,
+  peekMs: 250,
+  neverArmedMs: 1_200,
+  handoverWaitMs: 500,
+  shipChunkBytes: 200,
+  shipWindowBytes: 1_500,
+  heldOutputsMax: 24,
+  heldBytesMax: 4_096,
+  digestsMax: 60,
+  holdSlackOutputs: 24,
+  holdSlackBytes: 4_096,
+};

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * A guest as an abstract machine. All that happens to it are inputs; its state is the hash chain over them. An
+ * input may lead to an output, whose content is the state: two machines that had the same inputs make the same
+ * outputs, and any other machine does not.
+ */
+export interface LogEvent {
+  readonly from: number;
+  readonly to: number;
+  readonly input: number;
+}
+
+/** What the world sees. The position is where the log stood when it was made. */
+export interface Output {
+  readonly lsn: number;
+  readonly hash: string;
+}
+
+const OUTPUT_EVERY = 3;
+
+export class Machine {
+  /** Log that was taken up. */
+  lsn: number;
+  #state: number;
+  /** Outputs made in this life of the VM, by position: what this machine's history says. */
+  readonly made: Map<number, string>;
+
+  constructor(lsn = 12, state = 1, made = new Map<number, string>()) {
+    this.lsn = lsn;
+    this.#state = state;
+    this.made = made;
+  }
+
+  clone(): Machine {
+    return new Machine(this.lsn, this.#state, new Map(this.made));
+  }
+
+  /** Takes up one event. Returns the output that it leads to, if any. */
+  take(event: LogEvent): Output | null {
+    this.#state = mix(this.#state ^ event.input, event.to);
+    this.lsn = event.to;
+    if (event.input % OUTPUT_EVERY !== 0) return null;
+    const output = { lsn: event.to, hash: this.#state.toString(16).padStart(32, '0') };
+    this.made.set(output.lsn, output.hash);
+    return output;
+  }
+
+  /** Something that replay was to exclude has happened: from now on this machine is another. */
+  diverge(): void {
+    this.#state ^= 0x5bd1e995;
+  }
+}
+
+function mix(a: number, b: number): number {
+  let h = Math.imul(a ^ (a >>> 16), 0x85ebca6b) ^ b;
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Controller } from './controller.js';
+import { Faults } from './faults.js';
+import type { Product } from './product.js';
+import { Violation } from './safety.js';
+import { HOSTS, World } from './world.js';
+
+const LIVENESS_MS = 9_000;
+const PERSON_AFTER_MS = 5_000;
+const CALM_MS = 150;
+
+export interface Outcome {
+  readonly seed: number;
+  /** Null: all held. */
+  readonly violation: string | null;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+/** One run: first faults, and safety at each step; then none, and a protected VM is due. */
+export function runSeed(
+  product: Product,
+  seed: number,
+  trace: ((line: string) => void) | null = null,
+): Outcome {
+  const world = new World(product, seed, trace);
+  try {
+    safetyPhase(world);
+    livenessPhase(world);
+    return { seed, violation: null, counts: world.counts };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const violation =
+      error instanceof Violation ? error.message : `exception: ${error.stack ?? error.message}`;
+    world.trace(`VIOLATION ${violation}`);
+    return { seed, violation, counts: world.counts };
+  }
+}
+
+function safetyPhase(world: World): void {
+  const { random, schedule } = world;
+  world.newLife();
+  world.start(HOSTS[0], { kind: 'found' });
+  new Controller(world);
+  const faults = new Faults(world);
+  const gapMs = random.between(100, 900);
+  // Most runs begin with a pair that stands; some are hit while it forms.
+  const quietMs = random.chance(0.7) ? random.between(800, 1_200) : 0;
+  const endsAt = quietMs + random.between(1_500, 4_000);
+  let next = quietMs;
+  while (next < endsAt) {
+    runUntil(world, next);
+    faults.strike();
+    // Some strike at almost the same moment: that is where races are.
+    next += random.chance(0.3) ? random.between(0, 30) : random.between(0.3, 1.7) * gapMs;
+  }
+  runUntil(world, Math.max(endsAt, schedule.now));
+  world.trace('ALL FAULTS END');
+  faults.healAll();
+}
+
+function livenessPhase(world: World): void {
+  const { schedule } = world;
+  const begun = schedule.now;
+  let calmSince: number | null = null;
+  let helped = 0;
+  while (schedule.now - begun < LIVENESS_MS + helped * LIVENESS_MS) {
+    runUntil(world, schedule.now + 50);
+    if (!isProtected(world)) calmSince = null;
+    else calmSince ??= schedule.now;
+    if (calmSince !== null && schedule.now - calmSince >= CALM_MS) return;
+    if (schedule.now - begun > PERSON_AFTER_MS + helped * LIVENESS_MS && helped < 2 && needsPerson(world)) {
+      helped += 1;
+      person(world, helped);
+    }
+  }
+  const state = world.alive.map((one) => `${one.name} ${one.status?.phase ?? '?'}`).join(', ');
+  world.violated(`no protected VM ${LIVENESS_MS} ms after all faults ended: ${state}`);
+}
+
+function isProtected(world: World): boolean {
+  const [first, second, ...more] = world.alive;
+  if (first === undefined || second === undefined || more.length > 0) return false;
+  const phases = [first.status?.phase, second.status?.phase];
+  if (!phases.includes('protected') || !phases.includes('armed')) return false;
+  return [first, second].some(
+    (one) => one.status?.role === 'primary' && one.status.protection.word === 'Protected',
+  );
+}
+
+/** Only a store that lost what it had acknowledged may leave work for a person. */
+function needsPerson(world: World): boolean {
+  return world.storeLosses > 0;
+}
+
+/** What the documentation tells a person to do: first clear a foreign lease, then stop all and start again. */
+function person(world: World, step: number): void {
+  world.count(`person, step ${step}`);
+  world.trace(`PERSON step ${step}`);
+  if (step === 1 && world.alive.some((one) => one.status?.lease === 'foreignStore')) world.store.flush();
+  else for (const one of world.alive) one.kill(false);
+}
+
+function runUntil(world: World, until: number): void {
+  while (world.schedule.step(until));
+}

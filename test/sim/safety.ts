@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
+import type { Frame } from '../../sidecar/protocol/frames.js';
+import type { Incarnation } from './incarnation.js';
+import type { Output } from './machine.js';
+
+/** Raised at the step at which a proof obligation is broken. */
+export class Violation extends Error {}
+
+const OWNS_ALONE = new Set(['alone', 'cloning', 'catchingUp', 'goingLive']);
+const LEASE_ANSWERS_CLOSED = new Set(['ack', 'prepared']);
+
+/**
+ * The proof obligations, watched from outside. What is known here is the truth: which claims the store has carried
+ * out, what backups have said, and what the world has seen.
+ */
+export class Safety {
+  /** Outputs that clients of this life of the VM have seen. */
+  #seen = new Map<number, string>();
+  #newest: Output | null = null;
+  /** Winner of each epoch of this life. */
+  #wins = new Map<number, string>();
+  #latestWin: { readonly epoch: number; readonly nonce: string } | null = null;
+  readonly #acked = new Map<string, { primary: string; lsn: number }>();
+  readonly #claimed = new Set<string>();
+  readonly #won = new Set<string>();
+
+  /** A cold restart: everybody of before is dead, and clients know that the VM was. */
+  newLife(): void {
+    this.#seen = new Map();
+    this.#newest = null;
+    this.#wins = new Map();
+    this.#latestWin = null;
+  }
+
+  /** Obligation 1. */
+  win(epoch: number, nonce: string): void {
+    const before = this.#wins.get(epoch);
+    if (before !== undefined && before !== nonce) throw new Violation(`epoch ${epoch} has two winners`);
+    this.#wins.set(epoch, nonce);
+    if (this.#latestWin === null || epoch >= this.#latestWin.epoch) this.#latestWin = { epoch, nonce };
+  }
+
+  /** The store has told this incarnation that it has won. */
+  told(nonce: string): void {
+    this.#won.add(nonce);
+  }
+
+  effect(who: Incarnation, effect: Effect): void {
+    if (effect.type === 'send') this.#frame(who, effect.frame);
+    if (effect.type === 'lease' && effect.request.op === 'claim') this.#claimed.add(who.nonce);
+    // Obligation 5.
+    if (effect.type === 'promote' && !this.#won.has(who.nonce)) {
+      throw new Violation(`${who.name} is promoted without a won lease`);
+    }
+  }
+
+  #frame(who: Incarnation, frame: Frame): void {
+    const resumes = frame.type === 'hello' && frame.resume !== null;
+    if ((resumes || LEASE_ANSWERS_CLOSED.has(frame.type)) && this.#claimed.has(who.nonce)) {
+      throw new Violation(`${who.name} sends ${frame.type} although its claim has begun`); // obligation 3
+    }
+    if (frame.type === 'ack') this.#ack(who, who.status?.peer ?? '', frame.received);
+    if (frame.type === 'hello' && frame.resume !== null)
+      this.#ack(who, frame.resume.primary, frame.resume.received);
+  }
+
+  #ack(who: Incarnation, primary: string, lsn: number): void {
+    const before = this.#acked.get(who.nonce)?.lsn ?? 0;
+    this.#acked.set(who.nonce, { primary, lsn: Math.max(lsn, before) });
+  }
+
+  /** Obligation 2, and: what was seen is never contradicted. */
+  released(who: Incarnation, output: Output, head: number, limit: ReleaseLimit): void {
+    if (limit.by === 'owner') this.#mustOwn(who);
+    else this.#mustBeAcked(who, head);
+    this.#mustContinue(who);
+    const before = this.#seen.get(output.lsn);
+    if (before !== undefined && before !== output.hash) {
+      throw new Violation(`${who.name} contradicts the output seen at ${output.lsn}`);
+    }
+    if (before === undefined && this.#newest !== null && output.lsn < this.#newest.lsn) {
+      throw new Violation(
+        `${who.name} sends output ${output.lsn} for the first time after ${this.#newest.lsn}`,
+      );
+    }
+    this.#seen.set(output.lsn, output.hash);
+    if (this.#newest === null || output.lsn > this.#newest.lsn) this.#newest = output;
+  }
+
+  #mustOwn(who: Incarnation): void {
+    if (this.#latestWin?.nonce === who.nonce) return;
+    throw new Violation(`${who.name} releases as owner, but the last winner is another`);
+  }
+
+  #mustBeAcked(who: Incarnation, head: number): void {
+    for (const { primary, lsn } of this.#acked.values()) if (primary === who.nonce && lsn >= head) return;
+    throw new Violation(`${who.name} releases an output of ${head} that no backup has acknowledged`);
+  }
+
+  #mustContinue(who: Incarnation): void {
+    const { machine } = who;
+    const newest = this.#newest;
+    if (newest !== null && newest.lsn <= machine.lsn && machine.made.get(newest.lsn) !== newest.hash) {
+      throw new Violation(`${who.name} has another history than the output seen at ${newest.lsn}`);
+    }
+  }
+
+  /** Obligation 4: what goes live has in its history all that was seen. */
+  wentLive(who: Incarnation): void {
+    for (const [lsn, hash] of this.#seen) {
+      if (who.machine.made.get(lsn) === hash) continue;
+      throw new Violation(`${who.name} goes live at ${who.machine.lsn} without the output seen at ${lsn}`);
+    }
+  }
+
+  /** Never two that release without being acknowledged. */
+  owners(all: readonly Incarnation[]): void {
+    const owners = all.filter((one) => !one.dead && OWNS_ALONE.has(one.status?.phase ?? ''));
+    if (owners.length > 1) throw new Violation(`two live: ${owners.map((one) => one.name).join(', ')}`);
+  }
+
+  /** Every queue keeps to its bound. */
+  bounds(who: Incarnation): void {
+    const { limits } = who;
+    const numbers = who.core.numbers(0);
+    if (numbers === null) return;
+    const outputsMax = limits.heldOutputsMax + limits.holdSlackOutputs;
+    if (numbers.heldOutputs > outputsMax)
+      throw new Violation(`${who.name} holds ${numbers.heldOutputs} outputs`);
+    const retainedMax = outputsMax + limits.holdSlackOutputs;
+    if (numbers.retainedOutputs > retainedMax || who.queued > retainedMax) {
+      throw new Violation(`${who.name} retains ${numbers.retainedOutputs} outputs, queues ${who.queued}`);
+    }
+  }
+}
