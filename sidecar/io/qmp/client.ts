@@ -1,245 +1,224 @@
 // SPDX-License-Identifier: Apache-2.0
-/**
- * QEMU's machine protocol (docs/interop/qmp-spec): one JSON object a line, over a unix socket.
- * One connection; commands are answered in order; every command has a time-out.
- */
+/** QEMU's monitor over a unix socket: commands with time-outs, events, bounded in all directions. */
 import { EventEmitter } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import { QmpError } from './errors.js';
+import { LineSplitter } from './lines.js';
+import { parseMessage, type QmpEvent, type QmpMessage, type QmpVersion } from './messages.js';
 
-export type QmpErrorCode =
-  | 'QMP_UNREACHABLE' // nobody listens at the socket: has QEMU started?
-  | 'QMP_TIMEOUT' // no answer in time: QEMU's main loop stands still
-  | 'QMP_CLOSED' // the connection ended: QEMU is gone
-  | 'QMP_ERROR' // QEMU refused the command, in its own words
-  | 'QMP_MALFORMED'; // not QMP, or a line beyond the bound
+export { QmpError } from './errors.js';
 
-export class QmpError extends Error {
-  constructor(
-    readonly code: QmpErrorCode,
-    detail: string,
-  ) {
-    super(`${code}: ${detail}`);
-    this.name = 'QmpError';
-  }
-}
-
-/** Longest line taken; QEMU's longest answers (query-qmp-schema, not used here) are below 1 MiB. */
+/** Longest line taken; QEMU's longest answer (query-qmp-schema) is below 1 MiB. */
 export const LINE_BYTES_MAX = 4 * 1024 * 1024;
 export const COMMAND_TIMEOUT_MS = 5_000;
 const CONNECT_RETRY_MS = 10;
+/** Commands without an answer yet. */
+const PENDING_MAX = 64;
 
-const messageSchema = z.union([
-  z.looseObject({ QMP: z.unknown() }),
-  z.looseObject({ event: z.string(), data: z.unknown().optional() }),
-  z.looseObject({ id: z.number(), return: z.unknown() }),
-  z.looseObject({ id: z.number(), error: z.object({ class: z.string(), desc: z.string() }) }),
-]);
-type Message = z.infer<typeof messageSchema>;
-
-interface Waiting {
+interface Pending {
   readonly command: string;
   readonly timer: NodeJS.Timeout;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: QmpError) => void;
 }
 
-/** `event`: an event of QEMU. `close`: the connection is gone, with the reason; the last one. */
-interface QmpEvents {
-  event: [name: string, data: unknown];
+/** `close` comes once, with the reason; nothing comes after it. */
+export interface QmpEvents {
+  event: [name: string, data: QmpEvent['data']];
   close: [error: QmpError];
 }
 
 export class Qmp extends EventEmitter<QmpEvents> {
   readonly #socket: Socket;
-  readonly #waiting = new Map<number, Waiting>();
-  #lastId = 0;
-  #partial: Buffer[] = [];
-  #partialBytes = 0;
-  #greeted: (() => void) | null = null;
+  readonly #lines: LineSplitter;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
   #closed: QmpError | null = null;
+  #version: QmpVersion | null = null;
+  #onGreeting: (() => void) | null = null;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, lineBytesMax: number) {
     super();
     this.#socket = socket;
-    socket.on('data', (bytes: Buffer) => {
-      this.#take(bytes);
-    });
-    socket.on('error', (error) => {
-      this.#end(new QmpError('QMP_CLOSED', error.message));
-    });
-    socket.on('close', () => {
-      this.#end(new QmpError('QMP_CLOSED', 'QEMU closed its monitor'));
-    });
+    this.#lines = new LineSplitter(lineBytesMax);
+    // Each waitFor listens; they are as many as the commands under way.
+    this.setMaxListeners(PENDING_MAX);
+    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.once('error', (cause) => this.#close(new QmpError('QMP_CLOSED', cause.message, null, { cause })));
+    socket.once('close', () => this.#close(new QmpError('QMP_CLOSED', 'QEMU has closed the connection')));
   }
 
   /**
    * Connects, waiting for the socket to appear, and negotiates.
-   * @throws QmpError QMP_UNREACHABLE, QMP_TIMEOUT, QMP_MALFORMED
+   * @throws QmpError QMP_UNREACHABLE, QMP_TIMEOUT, QMP_MALFORMED, QMP_CLOSED
    */
-  static async connect(path: string, timeoutMs: number): Promise<Qmp> {
-    const deadline = performance.now() + timeoutMs;
-    const qmp = new Qmp(await socketAt(path, deadline));
+  static async connect(path: string, timeoutMs: number, lineBytesMax = LINE_BYTES_MAX): Promise<Qmp> {
+    const deadlineMs = performance.now() + timeoutMs;
+    const leftMs = (): number => Math.max(1, deadlineMs - performance.now());
+    const qmp = new Qmp(await socketAt(path, deadlineMs), lineBytesMax);
     try {
-      await qmp.#greeting(deadline - performance.now());
-      await qmp.execute('qmp_capabilities', {}, Math.max(1, deadline - performance.now()));
+      await qmp.#greeted(leftMs());
+      await qmp.execute('qmp_capabilities', {}, leftMs());
+      return qmp;
     } catch (error) {
       qmp.close();
       throw error;
     }
-    return qmp;
   }
 
-  /** Runs one command and returns what QEMU answers. @throws QmpError */
+  get version(): QmpVersion {
+    if (this.#version === null) throw new Error('a QMP client is handed out only after the greeting');
+    return this.#version;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== null;
+  }
+
+  /** Resolves to the command's return value. @throws QmpError */
   execute(
     command: string,
     args: Readonly<Record<string, unknown>> = {},
     timeoutMs = COMMAND_TIMEOUT_MS,
   ): Promise<unknown> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
-    this.#lastId += 1;
-    const id = this.#lastId;
+    if (this.#pending.size >= PENDING_MAX) {
+      return Promise.reject(
+        new QmpError('QMP_TIMEOUT', `${command}: ${PENDING_MAX} commands wait for QEMU already`),
+      );
+    }
+    const id = this.#nextId;
+    this.#nextId += 1;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        reject(new QmpError('QMP_TIMEOUT', `${command} was not answered within ${String(timeoutMs)} ms`));
+        this.#pending.delete(id);
+        reject(new QmpError('QMP_TIMEOUT', `${command}: no answer within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.#waiting.set(id, { command, timer, resolve, reject });
-      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+      this.#pending.set(id, { command, timer, resolve, reject });
+      this.#socket.write(JSON.stringify({ execute: command, arguments: args, id }) + '\n');
     });
   }
 
-  /** The data of the next event of that name. @throws QmpError QMP_TIMEOUT, QMP_CLOSED */
-  waitFor(name: string, timeoutMs: number): Promise<unknown> {
+  /** The data of the next event of this name. Call it before what causes the event. @throws QmpError */
+  waitFor(name: string, timeoutMs: number): Promise<QmpEvent['data']> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      const finish = (): void => {
+      const done = (): void => {
         clearTimeout(timer);
-        this.off('event', onEvent);
-        this.off('close', onClose);
+        this.off('event', onEvent).off('close', onClose);
       };
-      const onEvent = (event: string, data: unknown): void => {
+      const onEvent = (event: string, data: QmpEvent['data']): void => {
         if (event !== name) return;
-        finish();
+        done();
         resolve(data);
       };
       const onClose = (error: QmpError): void => {
-        finish();
+        done();
         reject(error);
       };
       const timer = setTimeout(() => {
-        finish();
-        reject(new QmpError('QMP_TIMEOUT', `no event ${name} within ${String(timeoutMs)} ms`));
+        done();
+        reject(new QmpError('QMP_TIMEOUT', `no event ${name} within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.on('event', onEvent);
-      this.on('close', onClose);
+      this.on('event', onEvent).on('close', onClose);
     });
   }
 
+  /** Ends the connection; what waits is rejected with QMP_CLOSED. Twice is fine. */
   close(): void {
-    this.#end(new QmpError('QMP_CLOSED', 'closed on this side'));
+    this.#close(new QmpError('QMP_CLOSED', 'closed by this side'));
   }
 
-  #greeting(timeoutMs: number): Promise<void> {
+  #greeted(timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (error: QmpError): void => {
+      const timer = setTimeout(() => {
+        reject(new QmpError('QMP_TIMEOUT', `no greeting within ${timeoutMs} ms`));
+      }, timeoutMs);
+      this.once('close', (error) => {
         clearTimeout(timer);
         reject(error);
-      };
-      const timer = setTimeout(() => {
-        this.off('close', fail);
-        reject(new QmpError('QMP_TIMEOUT', 'no greeting: QEMU does not answer, or has another client'));
-      }, timeoutMs);
-      this.once('close', fail);
-      this.#greeted = () => {
+      });
+      this.#onGreeting = () => {
         clearTimeout(timer);
-        this.off('close', fail);
         resolve();
       };
     });
   }
 
-  #take(bytes: Buffer): void {
-    let rest = bytes;
-    for (let end = rest.indexOf('\n'); end !== -1; end = rest.indexOf('\n')) {
-      const line = Buffer.concat([...this.#partial, rest.subarray(0, end)]);
-      this.#partial = [];
-      this.#partialBytes = 0;
-      rest = rest.subarray(end + 1);
-      this.#line(line);
-      if (this.#closed !== null) return;
-    }
-    if (rest.length === 0) return;
-    this.#partial.push(rest);
-    this.#partialBytes += rest.length;
-    if (this.#partialBytes > LINE_BYTES_MAX) {
-      this.#end(new QmpError('QMP_MALFORMED', `a line of more than ${String(LINE_BYTES_MAX)} bytes`));
+  #receive(chunk: Buffer): void {
+    if (this.#closed !== null) return;
+    try {
+      for (const line of this.#lines.push(chunk)) this.#take(parseMessage(line));
+    } catch (error) {
+      if (!(error instanceof QmpError)) throw error;
+      this.#close(error);
     }
   }
 
-  #line(line: Buffer): void {
-    if (line.toString().trim() === '') return;
-    const message = parse(line);
-    if (message === null) {
-      const start = JSON.stringify(line.subarray(0, 80).toString());
-      this.#end(new QmpError('QMP_MALFORMED', `not a message of QMP: ${start}`));
-      return;
+  #take(message: QmpMessage): void {
+    switch (message.kind) {
+      case 'greeting':
+        this.#version = message.version;
+        this.#onGreeting?.();
+        this.#onGreeting = null;
+        return;
+      case 'event':
+        this.emit('event', message.event.name, message.event.data);
+        return;
+      case 'return':
+        this.#settle(message.id)?.resolve(message.value);
+        return;
+      case 'error':
+        this.#refuse(message.id, message.qemuClass, message.desc);
+        return;
     }
-    if ('QMP' in message) this.#greeted?.();
-    else if ('event' in message) this.emit('event', message.event as string, message['data']);
-    else this.#answer(message);
   }
 
-  #answer(message: Message & { id: number }): void {
-    const waiting = this.#waiting.get(message.id);
-    if (waiting === undefined) return; // answered after its time-out
-    this.#waiting.delete(message.id);
-    clearTimeout(waiting.timer);
-    if ('error' in message) {
-      const { class: kind, desc } = message['error'] as { class: string; desc: string };
-      waiting.reject(new QmpError('QMP_ERROR', `${waiting.command}: ${desc} (${kind})`));
-      return;
-    }
-    waiting.resolve(message['return']);
+  #refuse(id: number | null, qemuClass: string, desc: string): void {
+    // Without an id QEMU could not even read what was sent: nothing after it can be matched.
+    if (id === null) throw new QmpError('QMP_MALFORMED', `QEMU could not read a command: ${desc}`);
+    const pending = this.#settle(id);
+    pending?.reject(new QmpError('QMP_ERROR', `${pending.command}: ${desc} (${qemuClass})`, qemuClass));
   }
 
-  #end(error: QmpError): void {
+  /** An answer that comes after its time-out has nobody waiting: null. */
+  #settle(id: number): Pending | null {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return null;
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    return pending;
+  }
+
+  #close(error: QmpError): void {
     if (this.#closed !== null) return;
     this.#closed = error;
     this.#socket.destroy();
-    for (const { reject, timer } of this.#waiting.values()) {
+    const waiting = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { timer, reject } of waiting) {
       clearTimeout(timer);
       reject(error);
     }
-    this.#waiting.clear();
     this.emit('close', error);
   }
 }
 
-function parse(line: Buffer): Message | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(line.toString());
-  } catch {
-    return null; // the caller makes the error, with the line's beginning
-  }
-  const parsed = messageSchema.safeParse(value);
-  return parsed.success ? parsed.data : null;
-}
-
-async function socketAt(path: string, deadline: number): Promise<Socket> {
+/** QEMU binds its socket before it listens, and both a while after its start. */
+async function socketAt(path: string, deadlineMs: number): Promise<Socket> {
   for (;;) {
     const made = await tryConnect(path);
     if (!(made instanceof Error)) return made;
-    if (performance.now() > deadline) throw new QmpError('QMP_UNREACHABLE', made.message);
+    if (performance.now() > deadlineMs)
+      throw new QmpError('QMP_UNREACHABLE', made.message, null, { cause: made });
     await sleep(CONNECT_RETRY_MS);
   }
 }
 
 function tryConnect(path: string): Promise<Socket | Error> {
   return new Promise((resolve) => {
-    const socket = connect(path);
+    const socket = createConnection(path);
     socket.once('error', resolve);
     socket.once('connect', () => {
       socket.off('error', resolve);
