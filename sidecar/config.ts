@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { RING_BYTES_MAX, RING_BYTES_MIN } from '../native/addon/index.js';
+import { VM_NAME } from './io/channel/pki.js';
 import { DEFAULT_LIMITS, LimitsError, makeLimits, type Limits } from './protocol/limits.js';
 
 /** A settings file that cannot be used; the message names each field and what is wrong with it. */
@@ -38,7 +39,7 @@ const limitNames = Object.keys(DEFAULT_LIMITS) as [keyof Limits, ...(keyof Limit
 
 const schema = z.strictObject({
   /** Name of the VM: in the lease's key, in certificates, on every log line. */
-  vm: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'must be a DNS-like name'),
+  vm: z.string().regex(VM_NAME, "must be 1-63 of a-z, 0-9 and '-', not at its ends"),
   /** Name of this host, for log lines. */
   host: z.string().default('local'),
   nonce,

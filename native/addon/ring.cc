@@ -130,7 +130,7 @@ struct Field {
     uint64_t value;
 };
 
-constexpr size_t kFields = 30;
+constexpr size_t kFields = 31;
 
 std::array<Field, kFields> ReadFields(ftlog_control &c)
 {
@@ -168,6 +168,7 @@ std::array<Field, kFields> ReadFields(ftlog_control &c)
         {"sidecarBeat", LoadAcquire(c.sidecar_beat)},
         {"toSidecarSeq", LoadAcquire(c.to_sidecar_seq)},
         {"toQemuSeq", LoadAcquire(c.to_qemu_seq)},
+        {"clonePauseUs", LoadAcquire(c.clone_pause_us)},
     }};
 }
 

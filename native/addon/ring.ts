@@ -64,6 +64,8 @@ export interface RingSnapshot {
   readonly kill: boolean;
   readonly pacePermille: number;
   readonly sidecarBeat: number;
+  /** How long the guest stood still at its last clone point, microseconds. */
+  readonly clonePauseUs: number;
 }
 
 const RING_FIELDS = [
@@ -97,6 +99,7 @@ const RING_FIELDS = [
   'sidecarBeat',
   'toSidecarSeq',
   'toQemuSeq',
+  'clonePauseUs',
 ] as const;
 type RingField = (typeof RING_FIELDS)[number];
 
@@ -265,6 +268,7 @@ export class Ring {
       kill: flag('kill'),
       pacePermille: number('pacePermille'),
       sidecarBeat: number('sidecarBeat'),
+      clonePauseUs: number('clonePauseUs'),
     };
   }
 

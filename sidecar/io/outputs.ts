@@ -13,6 +13,8 @@ interface HeldOutput {
   readonly index: number;
   readonly head: Lsn;
   readonly packet: Buffer;
+  /** performance.now() */
+  readonly since: number;
 }
 
 /** Bytes of the digest that two sides compare: 128 bits tell any two packets apart. */
@@ -32,8 +34,8 @@ export class OutputQueue {
   private readonly held: HeldOutput[] = [];
   private nextOut = 0;
 
-  /** @param transmit writes one packet to the network. */
-  constructor(private readonly transmit: (packet: Buffer) => void) {}
+  /** @param transmit writes one packet to the network; is told how long it waited. */
+  constructor(private readonly transmit: (packet: Buffer, heldMs: number) => void) {}
 
   /** Packets waiting. */
   get length(): number {
@@ -42,7 +44,7 @@ export class OutputQueue {
 
   /** Keeps a copy: a view would hold on to the whole buffer that the socket was read into. */
   add(index: number, head: Lsn, packet: Buffer): void {
-    this.held.push({ index, head, packet: Buffer.from(packet) });
+    this.held.push({ index, head, packet: Buffer.from(packet), since: performance.now() });
   }
 
   /** Sends all with index <= `through`. Throws OutputRuleError before sending one that `limit` does not cover. */
@@ -53,7 +55,7 @@ export class OutputQueue {
           `output ${String(output.index)} needs log up to ${String(output.head)}, acknowledged is ${String(limit.acked)}`,
         );
       }
-      this.transmit(output.packet);
+      this.transmit(output.packet, performance.now() - output.since);
     });
   }
 

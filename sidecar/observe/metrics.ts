@@ -20,6 +20,7 @@ export class Metrics {
   readonly ackLatency: Histogram;
   readonly releasedOutputs: Counter;
   readonly droppedIngress: Counter;
+  readonly droppedOutputs: Counter;
   readonly failovers: Counter;
   readonly cloneSeconds: Histogram;
   readonly clonePauseSeconds: Histogram;
@@ -47,6 +48,10 @@ export class Metrics {
     this.droppedIngress = counter(
       'ftvm_dropped_ingress_total',
       'Packets for the guest dropped because its queue was full',
+    );
+    this.droppedOutputs = counter(
+      'ftvm_dropped_outputs_total',
+      'Packets of the guest dropped because the tap was full',
     );
     this.failovers = counter('ftvm_failovers_total', 'Times this side went live in the place of its primary');
     this.cloneSeconds = histogram(

@@ -9,6 +9,7 @@ import type { Millis } from '../protocol/types.js';
 
 /** The protocol's side: `Sidecar` of sidecar/protocol. */
 export interface Core {
+  start(now: Millis): readonly Effect[];
   handle(event: ProtocolEvent, now: Millis): readonly Effect[];
 }
 
@@ -33,13 +34,24 @@ export class Runtime {
 
   constructor(private readonly options: RuntimeOptions) {}
 
+  /** Starts the core. Call once, first. */
+  start(): void {
+    this.run(() => {
+      this.apply(this.options.core.start(this.options.now()));
+    });
+  }
+
   /** Hands an event in, now or after the one that is being handled. */
   post(event: ProtocolEvent): void {
     if (this.ended) return;
     this.queue.push(event);
-    if (this.draining) return;
+    if (!this.draining) this.run(() => undefined);
+  }
+
+  private run(first: () => void): void {
     this.draining = true;
     try {
+      first();
       this.drain();
     } catch (error) {
       this.ended = true;
@@ -51,14 +63,18 @@ export class Runtime {
 
   private drain(): void {
     for (let event = this.queue.shift(); event !== undefined && !this.ended; event = this.queue.shift()) {
-      for (const effect of this.options.core.handle(event, this.options.now())) {
-        if (effect.type === 'end') this.ended = true;
-        this.apply(effect);
-      }
+      this.apply(this.options.core.handle(event, this.options.now()));
     }
   }
 
-  private apply(effect: Effect): void {
+  private apply(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'end') this.ended = true;
+      this.carryOut(effect);
+    }
+  }
+
+  private carryOut(effect: Effect): void {
     // The table's type ties each handler to its effect; TypeScript cannot follow that through the index.
     const handler = this.options.handlers[effect.type] as (effect: Effect) => void;
     handler(effect);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Clones under way, as the protocol numbers them; at most one at a time. */
+import { receiveClone, sendClone } from '../io/clone.js';
+import type { Qmp } from '../io/qmp/client.js';
+import type { ProtocolEvent } from '../protocol/events.js';
+import type { LinkId, Lsn, Millis } from '../protocol/types.js';
+import type { Links } from './links.js';
+
+export interface ClonesOptions {
+  readonly qmp: Qmp;
+  readonly links: Links;
+  readonly socketPath: string;
+  readonly timeoutMs: Millis;
+  readonly post: (event: ProtocolEvent) => void;
+  /** Time from the request to the last byte sent. */
+  readonly onSent: (tookMs: Millis) => void;
+}
+
+interface UnderWay {
+  readonly attempt: number;
+  readonly abort: AbortController;
+}
+
+export class Clones {
+  private underWay: UnderWay | null = null;
+  private loading: AbortController | null = null;
+  /** A migration that was given up must have ended in QEMU before the next one. */
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(private readonly options: ClonesOptions) {}
+
+  /** Ends in `cloneSent` or `cloneFailed`, with a `clonePoint` on the way. */
+  send(attempt: number, link: LinkId): void {
+    const abort = new AbortController();
+    this.underWay = { attempt, abort };
+    const startedAt = performance.now();
+    this.last = this.last
+      .then(() => this.transfer(link, abort.signal))
+      .then(
+        () => {
+          this.options.onSent(performance.now() - startedAt);
+          this.options.post({ type: 'cloneSent', attempt });
+        },
+        (error: unknown) => {
+          this.options.post({ type: 'cloneFailed', attempt, detail: (error as Error).message });
+        },
+      );
+  }
+
+  /** The guest came to rest: for the clone that is under way. */
+  point(lsn: Lsn, frames: number): void {
+    if (this.underWay === null) return;
+    this.options.post({ type: 'clonePoint', attempt: this.underWay.attempt, lsn, frames });
+  }
+
+  abort(attempt: number): void {
+    if (this.underWay?.attempt !== attempt) return;
+    this.underWay.abort.abort();
+    this.underWay = null;
+  }
+
+  /** Ends in `loaded` or `loadFailed`. */
+  receive(): void {
+    this.loading = new AbortController();
+    this.load(this.loading.signal).then(
+      () => {
+        this.options.post({ type: 'loaded' });
+      },
+      (error: unknown) => {
+        this.options.post({ type: 'loadFailed', detail: (error as Error).message });
+      },
+    );
+  }
+
+  shutdown(): void {
+    this.underWay?.abort.abort();
+    this.loading?.abort();
+  }
+
+  private async transfer(link: LinkId, signal: AbortSignal): Promise<void> {
+    const stream = await this.options.links.cloneFrom(link);
+    await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
+  }
+
+  private async load(signal: AbortSignal): Promise<void> {
+    const { qmp, links, socketPath, timeoutMs } = this.options;
+    await receiveClone(qmp, await links.cloneTo(), socketPath, timeoutMs, signal);
+  }
+}

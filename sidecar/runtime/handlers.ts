@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What each effect of the protocol does in the world. */
+import type { Logger } from 'winston';
+import type { Ring, Tap } from '../../native/addon/index.js';
+import type { GuestAddresses } from '../io/arp.js';
+import type { LeaseStore } from '../io/lease/port.js';
+import type { OutputQueue } from '../io/outputs.js';
+import type { Effect } from '../protocol/effects.js';
+import type { ProtocolEvent } from '../protocol/events.js';
+import type { Status } from '../protocol/status.js';
+import type { Clones } from './clones.js';
+import type { Ingress } from './ingress.js';
+import type { Journal } from './journal.js';
+import type { Links } from './links.js';
+import type { EffectHandlers } from './runtime.js';
+
+export interface World {
+  readonly ring: Ring;
+  readonly tap: Tap;
+  readonly links: Links;
+  readonly clones: Clones;
+  readonly lease: LeaseStore;
+  readonly outputs: OutputQueue;
+  readonly ingress: Ingress;
+  readonly addresses: GuestAddresses;
+  readonly journal: Journal;
+  readonly logger: Logger;
+  readonly post: (event: ProtocolEvent) => void;
+  readonly onStatus: (status: Status) => void;
+  /** Something that must never fail has failed. */
+  readonly fail: (error: unknown) => void;
+  readonly end: (effect: Extract<Effect, { type: 'end' }>) => void;
+}
+
+export function effectHandlers(world: World): EffectHandlers {
+  const { ring, tap, links, clones, outputs, ingress, journal } = world;
+  return {
+    dial: () => {
+      links.dial();
+    },
+    send: ({ link, frame }) => {
+      links.send(link, frame);
+    },
+    ship: ({ link, from, to }) => {
+      links.ship(link, from, to);
+    },
+    closeLink: ({ link, reason }) => {
+      world.logger.debug(`connection ${String(link)} closed: ${reason}`);
+      links.close(link);
+    },
+    lease: ({ id, request }) => {
+      world.lease.ask(request).then((answer) => {
+        world.post({ type: 'leaseAnswer', id, answer });
+      }, world.fail);
+    },
+    startClone: ({ attempt, link }) => {
+      clones.send(attempt, link);
+    },
+    abortClone: ({ attempt }) => {
+      clones.abort(attempt);
+    },
+    receiveClone: () => {
+      clones.receive();
+    },
+    logFrom: ({ lsn }) => {
+      ring.begin(lsn);
+    },
+    retain: ({ on }) => {
+      ring.setRetain(on);
+    },
+    reclaim: ({ below }) => {
+      ring.reclaim(below);
+    },
+    pace: ({ permille }) => {
+      ring.setPace(permille);
+    },
+    promote: () => {
+      journal.promoted();
+      ring.promote();
+    },
+    release: ({ through, limit }) => {
+      outputs.release(through, limit);
+    },
+    drop: ({ through }) => {
+      outputs.drop(through);
+    },
+    ingress: ({ on }) => {
+      ingress.set(on ? 'flow' : 'hold');
+    },
+    announce: () => {
+      for (const frame of world.addresses.announcements()) tap.write(frame);
+    },
+    report: ({ level, reason, message }) => {
+      journal.report(level, reason, message);
+      world.logger.log(level, message, { reason });
+    },
+    status: ({ status }) => {
+      world.onStatus(status);
+    },
+    end: world.end,
+  };
+}

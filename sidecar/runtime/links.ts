@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Connections: numbers them for the protocol, and keeps log and clone streams where the protocol does not look. */
+import type { TLSSocket } from 'node:tls';
+import type { Ring } from '../../native/addon/index.js';
+import { ChannelError } from '../io/channel/errors.js';
+import { ChannelLink } from '../io/channel/link.js';
+import {
+  dial,
+  listen,
+  type ChannelIdentity,
+  type ChannelListener,
+  type OpenConnection,
+} from '../io/channel/tls.js';
+import type { ProtocolEvent } from '../protocol/events.js';
+import type { Frame, LogFrame, WireFrame } from '../protocol/frames.js';
+import type { LinkId, Lsn, Nonce } from '../protocol/types.js';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface LinksOptions {
+  readonly identity: ChannelIdentity;
+  readonly listen: Address;
+  /** Whom a backup dials; null on a side that was started as primary. */
+  readonly peer: Address | null;
+  readonly ring: Ring;
+  readonly dialTimeoutMs: number;
+  readonly post: (event: ProtocolEvent) => void;
+  readonly onRefused: (error: ChannelError, from: string) => void;
+  readonly onLogBytes: (bytes: number) => void;
+}
+
+/** A backup opens its clone connection right after it was welcomed. */
+const CLONE_CONNECTION_MS_MAX = 5_000;
+
+export class Links {
+  private readonly links = new Map<LinkId, ChannelLink>();
+  private readonly clones = new CloneDesk();
+  private lastId = 0;
+  private listener: ChannelListener | null = null;
+
+  constructor(private readonly options: LinksOptions) {}
+
+  async listen(): Promise<void> {
+    const { identity, listen: at, onRefused } = this.options;
+    this.listener = await listen({
+      identity,
+      ...at,
+      onConnection: (connection) => {
+        this.accept(connection);
+      },
+      onRefused,
+    });
+  }
+
+  /** Ends in a `dialled` or a `dialFailed` event. */
+  dial(): void {
+    this.open('log').then(
+      (connection) => {
+        const link = this.add(connection);
+        this.options.post({ type: 'dialled', link });
+      },
+      (error: unknown) => {
+        this.options.post({ type: 'dialFailed', detail: (error as Error).message });
+      },
+    );
+  }
+
+  send(link: LinkId, frame: Frame): void {
+    this.links.get(link)?.send(frame);
+  }
+
+  /** Sends log straight from the ring's memory. */
+  ship(link: LinkId, from: Lsn, to: Lsn): void {
+    this.links.get(link)?.sendLog(from, this.options.ring.view(from, to), true);
+    this.options.onLogBytes(to - from);
+  }
+
+  close(link: LinkId): void {
+    this.links.get(link)?.close();
+    this.links.delete(link);
+  }
+
+  /** The clone connection that the peer of `link` opened, or opens now. @throws ChannelError CHANNEL_TIMEOUT */
+  cloneFrom(link: LinkId): Promise<TLSSocket> {
+    const peer = this.links.get(link);
+    if (peer === undefined)
+      return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'the backup has left'));
+    return this.clones.take(peer.peerNonce, CLONE_CONNECTION_MS_MAX);
+  }
+
+  /** Opens a clone connection to the primary. @throws ChannelError */
+  async cloneTo(): Promise<TLSSocket> {
+    return (await this.open('clone')).socket;
+  }
+
+  /** Ends everything; what was sent still goes out if it can. */
+  async shutdown(): Promise<void> {
+    for (const link of this.links.keys()) this.close(link);
+    this.clones.close();
+    await this.listener?.close();
+  }
+
+  private open(purpose: 'log' | 'clone'): Promise<OpenConnection> {
+    const { identity, peer, dialTimeoutMs } = this.options;
+    if (peer === null) {
+      return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'this side has nobody to dial'));
+    }
+    return dial({ identity, purpose, ...peer, timeoutMs: dialTimeoutMs });
+  }
+
+  private accept(connection: OpenConnection): void {
+    if (connection.preface.purpose === 'clone') {
+      this.clones.put(connection.preface.nonce, connection.socket);
+      return;
+    }
+    const link = this.add(connection);
+    this.options.post({ type: 'accepted', link });
+  }
+
+  private add(connection: OpenConnection): LinkId {
+    this.lastId += 1;
+    const id = this.lastId;
+    const link = new ChannelLink(connection, {
+      onFrame: (frame) => {
+        this.receive(id, frame);
+      },
+      onDown: ({ cause, detail }) => {
+        this.links.delete(id);
+        this.options.post({ type: 'linkDown', link: id, detail: `${cause}: ${detail}` });
+      },
+    });
+    this.links.set(id, link);
+    return id;
+  }
+
+  private receive(link: LinkId, frame: WireFrame): void {
+    if (frame.type !== 'log') {
+      this.options.post({ type: 'frame', link, frame });
+      return;
+    }
+    if (link !== this.lastId) return; // an older connection's log must not reach the ring
+    try {
+      this.append(frame);
+    } catch (error) {
+      this.options.post({ type: 'logCorrupt', link, detail: (error as Error).message });
+      return;
+    }
+    this.options.onLogBytes(frame.bytes.length);
+    const lsn = frame.lsn + frame.bytes.length;
+    this.options.post({ type: 'received', link, lsn, end: frame.end });
+  }
+
+  /** After a resume, what was received of a range that was cut comes once more. */
+  private append({ lsn, bytes }: LogFrame): void {
+    const { ring } = this.options;
+    const known = ring.produced - lsn;
+    if (known < 0) {
+      throw new ChannelError(
+        'CHANNEL_BAD_SEQUENCE',
+        `log jumps from ${String(ring.produced)} to ${String(lsn)}`,
+      );
+    }
+    if (known < bytes.length) ring.append(bytes.subarray(known));
+  }
+}
+
+/** Clone connections come by themselves; whoever wants one may ask before or after. */
+class CloneDesk {
+  private readonly arrived = new Map<Nonce, TLSSocket>();
+  private readonly wanted = new Map<Nonce, (socket: TLSSocket) => void>();
+
+  put(peer: Nonce, socket: TLSSocket): void {
+    const taker = this.wanted.get(peer);
+    if (taker !== undefined) {
+      taker(socket);
+      return;
+    }
+    this.arrived.get(peer)?.destroy();
+    this.arrived.set(peer, socket);
+    socket.once('close', () => {
+      if (this.arrived.get(peer) === socket) this.arrived.delete(peer);
+    });
+  }
+
+  take(peer: Nonce, timeoutMs: number): Promise<TLSSocket> {
+    const ready = this.arrived.get(peer);
+    if (ready !== undefined) {
+      this.arrived.delete(peer);
+      return Promise.resolve(ready);
+    }
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.wanted.delete(peer);
+        reject(new ChannelError('CHANNEL_TIMEOUT', 'the backup opened no connection for the clone'));
+      }, timeoutMs);
+      this.wanted.set(peer, (socket) => {
+        clearTimeout(timer);
+        this.wanted.delete(peer);
+        resolve(socket);
+      });
+    });
+  }
+
+  close(): void {
+    for (const socket of this.arrived.values()) socket.destroy();
+  }
+}
