@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkBytes, checkInteger } from './check.js';
+import { AddonError } from './errors.js';
 import { native } from './native.js';
 
 const constants = native.logConstants();
@@ -53,6 +54,7 @@ export const SCAN_WORDS = 3;
  */
 export function scanEvents(log: Uint8Array, offset: number, out: Uint32Array): number {
   checkLog(log, offset);
+  if (!(out instanceof Uint32Array)) throw new AddonError('INVALID_ARGUMENT', 'out must be a Uint32Array');
   return native.logScan(log, offset, out);
 }
 

@@ -132,13 +132,16 @@ static void append(const uint8_t *bytes, uint64_t count)
     tell_sidecar();
 }
 
+static unsigned digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
+}
+
 static uint64_t from_hex(const char *hex, uint8_t *out)
 {
     uint64_t count = 0;
-    unsigned byte;
-    while (sscanf(hex, "%2x", &byte) == 1) {
-        out[count++] = (uint8_t)byte;
-        hex += 2;
+    for (; hex[0] && hex[1]; hex += 2) {
+        out[count++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
     }
     return count;
 }
