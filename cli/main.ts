@@ -7,6 +7,7 @@ import { addCheck } from './verbs/check.js';
 import { addDemo } from './verbs/demo.js';
 import { addDown } from './verbs/down.js';
 import { addHostVerbs } from './verbs/hosts.js';
+import { addLog } from './verbs/log.js';
 import { addProtect } from './verbs/protect.js';
 import { addStatus } from './verbs/status.js';
 import { addTestFailover } from './verbs/failover.js';
@@ -26,6 +27,7 @@ function makeProgram(): Command {
     addStatus,
     addTestFailover,
     addHostVerbs,
+    addLog,
     addDown,
     addCheck,
     addDemo,

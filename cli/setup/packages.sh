@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian packages: which, and how they get here. Sourced by setup.sh (say, fail).
+# Debian packages: which, and how they get here. Sourced by setup.sh (repo, say, fail).
 
 # From the machine's own suite.
 packages=(
@@ -29,6 +29,17 @@ qemu_there() {
 }
 
 apt_quiet() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root "$@"; }
+
+# Runs apt_quiet with its output in a log, and says how far it is; on failure the log's end is shown.
+apt_told() {
+  local log=${repo:?}/build/setup-apt.log status
+  apt_quiet "$@" 2>&1 | tee "$log" |
+    awk '/^Unpacking / && ++u % 40 == 0 { print "setup:   " u " packages unpacked" }
+         /^Setting up / && ++s % 40 == 0 { print "setup:   " s " packages set up" } { fflush() }'
+  status=${PIPESTATUS[0]}
+  [ "$status" = 0 ] || tail -15 "$log" >&2
+  return "$status"
+}
 
 # Base addresses of the mirror that serves suite $1, from the machine's own apt configuration.
 mirror_of() {
@@ -83,7 +94,7 @@ setup_packages() {
   if ! qemu_there; then
     add_backports
     say "installing QEMU"
-    without_services apt_quiet install -y --no-install-recommends -t bookworm-backports "$backports_package" ||
+    without_services apt_told install -y --no-install-recommends -t bookworm-backports "$backports_package" ||
       fail "QEMU can't be installed from bookworm-backports."
     qemu_there || fail "backports have no $backports_package $backports_version_min or later."
   fi
@@ -91,7 +102,7 @@ setup_packages() {
   if [ -n "$missing" ]; then
     say "installing $(wc -l <<<"$missing") packages"
     # shellcheck disable=SC2086 # one word a package
-    without_services apt_quiet install -y --no-install-recommends $missing || fail "apt-get install failed."
+    without_services apt_told install -y --no-install-recommends $missing || fail "apt-get install failed."
   fi
   [ -z "$redis_is_new" ] || keep_redis_off
 }

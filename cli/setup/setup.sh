@@ -35,14 +35,21 @@ setup_npm() {
 }
 
 # Everything that the build reads; find's own conditions may follow.
-sources() { (cd "$repo" && find sidecar cli native test bench tsconfig.json package-lock.json -type f "$@"); }
+sources() {
+  local place places=()
+  for place in "$repo"/{sidecar,cli,native,test,bench,operator,tsconfig.json,package-lock.json}; do
+    [ ! -e "$place" ] || places+=("$place")
+  done
+  find "${places[@]}" -type f "$@"
+}
 
 # The output of a source that went away would still run.
 prune_outputs() {
   local output
   while read -r output; do
+    output=${output#./}
     [ -e "$repo/${output%.js}.ts" ] || rm -f "$repo/build/$output" "$repo/build/$output.map"
-  done < <(cd "$repo/build" && find sidecar cli native test bench -name '*.js' -print 2>/dev/null)
+  done < <(cd "$repo/build" && find . -path ./guest -prune -o -name '*.js' -print)
 }
 
 setup_build() {
