@@ -227,7 +227,7 @@ const ROWS: readonly Row[] = [
       ...ARMED,
       'keys lost',
       ['reopen T', 'ok'],
-      ['reopen T', 'ok'],
+      ['reopen T', 'refused'],
       ['reopen S', 'refused'],
       ['peek', 'present'],
       ['claim 2 B', 'unknown foreignStore'],

@@ -5,7 +5,7 @@
  * - a record is made only by `found`, and by `reopen` (which names nobody); nothing else creates what is missing;
  * - within one epoch the winner is set once and never changes;
  * - `unknown` says nothing at all: neither that the request had an effect nor that it had none. It may still be
- *   carried out later. Every request is idempotent: the protocol asks again.
+ *   carried out later. The protocol asks again (`reopen` under a new id; all others are idempotent).
  */
 import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
 import type { StoreId } from '../../protocol/types.js';

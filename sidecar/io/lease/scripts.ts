@@ -100,7 +100,6 @@ if not record then
   write(ARGV[3], '0', '', '', nil)
   return answer('ok', '')
 end
-if record.store == ARGV[3] and record.epoch == '0' then return answer('ok', '') end
 return answer('refused', 'exists')
 `;
 
