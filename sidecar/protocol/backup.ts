@@ -41,6 +41,8 @@ export class Backup implements Role {
   #claimedAt: Millis = 0;
   #won = false;
   #engineLoaded = false;
+  /** Where the engine went live. */
+  #liveAt: Lsn | null = null;
   #lastIndex = 0;
   #lastLoss: LossReason | null = null;
 
@@ -58,7 +60,7 @@ export class Backup implements Role {
   }
 
   handle(event: ProtocolEvent, now: Millis, out: Outbox): Turn | null {
-    const turn = this.#dispatch(event, now, out);
+    const turn = this.#dispatch(event, now, out) ?? this.#takeOver();
     if (turn !== null) return turn;
     const drop = this.#replay?.outputs.drop() ?? null;
     if (drop !== null) out.push({ type: 'drop', through: drop });
@@ -177,8 +179,8 @@ export class Backup implements Role {
   }
 
   #judgeReplay(now: Millis, out: Outbox): Turn | null {
-    if (this.#replay?.stuck(now) !== true) return null;
-    if (this.#won) return end('stuckAfterWin', 'the engine does not replay what it acknowledged');
+    if (this.#replay?.stuck(this.#won, now) !== true) return null;
+    if (this.#won) return end('stuckAfterWin', 'the engine neither replays what is left nor goes live');
     return this.#bar('stuck', 'the engine replays nothing although it has log', out);
   }
 
@@ -395,7 +397,19 @@ export class Backup implements Role {
     if (lsn < this.#replay.floor) {
       return end('replayShort', `live at ${lsn}, but all below ${this.#replay.floor} was acknowledged`);
     }
-    return { type: 'succeed', succession: { term, head: lsn, lastIndex: this.#lastIndex } };
+    this.#liveAt = lsn;
+    return null;
+  }
+
+  /**
+   * The engine is live. Outputs of its last stretch of replay may still be on their way here: those that the
+   * primary told of are compared first.
+   */
+  #takeOver(): Turn | null {
+    const term = this.#promise;
+    if (this.#liveAt === null || term === null || this.#replay?.outputs.owes(this.#liveAt) !== false)
+      return null;
+    return { type: 'succeed', succession: { term, head: this.#liveAt, lastIndex: this.#lastIndex } };
   }
 
   #enter(phase: BackupPhase, out: Outbox, message: string): void {

@@ -58,7 +58,7 @@ export class Replay {
   digest(n: number, lsn: Lsn, hash: Hash): Comparison {
     // The head that an output waits for is where an event ends, too.
     if (lsn <= this.#acked && lsn > this.#floor) this.#floor = lsn;
-    return this.outputs.digest(n, hash);
+    return this.outputs.digest(n, lsn, hash);
   }
 
   /** The promise to the primary. */
@@ -83,8 +83,9 @@ export class Replay {
     };
   }
 
-  stuck(now: Millis): boolean {
-    return this.#stuck.judge(this.#consumed, this.#received, now);
+  /** Nothing was replayed for too long although there is log, or (`promoted`) although going live is due. */
+  stuck(promoted: boolean, now: Millis): boolean {
+    return this.#stuck.judge(this.#consumed, promoted ? Infinity : this.#received, now);
   }
 
   stalled(now: Millis): void {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Fifo } from './fifo.js';
 import type { Limits } from './limits.js';
-import type { Hash } from './types.js';
+import type { Hash, Lsn } from './types.js';
 
 /** What an output or digest led to. */
 export type Comparison = 'fine' | 'divergence' | 'overflow';
@@ -13,7 +13,7 @@ export type Comparison = 'fine' | 'divergence' | 'overflow';
 export class RetainedOutputs {
   readonly #limits: Limits;
   readonly #mine = new Fifo<Hash>();
-  readonly #theirs = new Fifo<Hash>();
+  readonly #theirs = new Fifo<{ readonly hash: Hash; readonly lsn: Lsn }>();
   readonly #sizes = new Fifo<{ readonly n: number; readonly bytes: number }>();
   #bytes = 0;
   #made = 0;
@@ -52,14 +52,20 @@ export class RetainedOutputs {
   }
 
   /** The primary's output `n`. Digests come in order; those of before a broken connection may come again. */
-  digest(n: number, hash: Hash): Comparison {
+  digest(n: number, lsn: Lsn, hash: Hash): Comparison {
     if (n <= this.#digests) return 'fine';
     if (n !== this.#digests + 1) return 'divergence';
     this.#digests = n;
-    this.#theirs.push(hash);
+    this.#theirs.push({ hash, lsn });
     const equal = this.#compare();
     if (!equal) return 'divergence';
     return this.#overflows() ? 'overflow' : 'fine';
+  }
+
+  /** An engine that has replayed all below `lsn` has still to make an output that the primary made by then. */
+  owes(lsn: Lsn): boolean {
+    const next = this.#theirs.peek();
+    return next !== undefined && next.lsn <= lsn;
   }
 
   /** The primary's outputs up to `n` have left. */
@@ -79,7 +85,7 @@ export class RetainedOutputs {
 
   #compare(): boolean {
     while (this.#mine.length > 0 && this.#theirs.length > 0) {
-      if (this.#mine.shift() !== this.#theirs.shift()) return false;
+      if (this.#mine.shift() !== this.#theirs.shift()?.hash) return false;
       this.#compared += 1;
     }
     return true;

@@ -10,6 +10,7 @@ import { RequestIds } from './lease.js';
 import { Outbox } from './outbox.js';
 import { Primary } from './primary.js';
 import type { Numbers, Status } from './status.js';
+import { sameStatus } from './status.js';
 import type { Millis } from './types.js';
 
 /**
@@ -21,7 +22,7 @@ export class Sidecar {
   #role: Role | null = null;
   #ended: Status | null = null;
   #now: Millis | null = null;
-  #statusSent = '';
+  #statusSent: Status | null = null;
 
   constructor(config: SidecarConfig) {
     invariant(/^[0-9a-f]{32}$/.test(config.nonce), 'a nonce is 32 lower-case hex digits');
@@ -99,9 +100,8 @@ export class Sidecar {
 
   #tellStatus(out: Outbox): void {
     const status = this.#role?.status() ?? this.status;
-    const text = JSON.stringify(status);
-    if (text === this.#statusSent) return;
-    this.#statusSent = text;
+    if (this.#statusSent !== null && sameStatus(status, this.#statusSent)) return;
+    this.#statusSent = status;
     out.push({ type: 'status', status });
   }
 }

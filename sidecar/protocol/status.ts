@@ -51,3 +51,19 @@ export interface Numbers {
   /** Age of the last thing heard from the peer, ms; 0 without a peer. */
   readonly heardAgeMs: Millis;
 }
+
+export function sameStatus(a: Status, b: Status): boolean {
+  return (
+    a.role === b.role &&
+    a.phase === b.phase &&
+    a.epoch === b.epoch &&
+    a.peer === b.peer &&
+    a.lease === b.lease &&
+    sameProtection(a.protection, b.protection)
+  );
+}
+
+function sameProtection(a: Protection, b: Protection): boolean {
+  if (a.word === 'Protected' || b.word === 'Protected') return a.word === b.word;
+  return a.state === b.state && a.reason === b.reason;
+}

@@ -10,7 +10,7 @@ import type { LogEvent, Output } from './machine.js';
 import { Machine } from './machine.js';
 import type { World } from './world.js';
 
-const STEP_MS = 7;
+const STEP_MS = 10;
 const BEAT_TIMEOUT_MS = 400;
 const DIAL_TIMEOUT_MS = 60;
 const RING_BYTES = 3_000;
@@ -218,14 +218,19 @@ export class Incarnation implements Endpoint {
         this.world.trace(`${this.name} ${effect.reason}: ${effect.message}`);
         return;
       case 'status':
-        this.status = effect.status;
-        this.world.statusChanged(this);
+        this.#statusChanged(effect.status);
         return;
       case 'end':
         this.world.count(`end ${effect.reason}`);
         this.kill(false);
         return;
     }
+  }
+
+  #statusChanged(status: Status): void {
+    const before = this.status;
+    this.status = status;
+    this.world.statusChanged(this, before);
   }
 
   #release(effect: Extract<Effect, { type: 'release' }>): void {
@@ -301,6 +306,7 @@ export class Incarnation implements Endpoint {
   #message(link: number, message: Message): void {
     if (!this.#links.has(link)) return;
     if (message.kind === 'frame') {
+      if (message.frame.type === 'digest') this.world.safety.digest(this, message.frame.lsn);
       this.hand({ type: 'frame', link, frame: message.frame });
       return;
     }
@@ -379,7 +385,7 @@ export class Incarnation implements Endpoint {
     this.state = 'live';
     this.#log.length = 0; // a truncated last event is thrown away
     this.#produced = this.machine.lsn;
-    this.world.wentLive(this);
+    this.world.trace(`${this.name} engine goes live at ${this.machine.lsn}`);
     this.hand({ type: 'live', lsn: this.machine.lsn });
   }
 

@@ -3,6 +3,7 @@ import type { Limits } from '../../sidecar/protocol/limits.js';
 
 /** Small bounds, so that runs of seconds meet all of them. Times of detection are the product's own. */
 export const SIM_LIMITS: Partial<Limits> = {
+  tickMs: 20,
   joinGiveUpMs: 3_000,
   cloneGiveUpMs: 2_000,
   catchUpGiveUpMs: 3_000,

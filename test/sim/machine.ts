@@ -24,6 +24,7 @@ export class Machine {
   #state: number;
   /** Outputs made in this life of the VM, by position: what this machine's history says. */
   readonly made: Map<number, string>;
+  diverged = false;
 
   constructor(lsn = 12, state = 1, made = new Map<number, string>()) {
     this.lsn = lsn;
@@ -48,6 +49,7 @@ export class Machine {
   /** Something that replay was to exclude has happened: from now on this machine is another. */
   diverge(): void {
     this.#state ^= 0x5bd1e995;
+    this.diverged = true;
   }
 }
 

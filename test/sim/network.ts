@@ -77,8 +77,8 @@ export class Connection {
 
   /** Broken by something in between; each end hears of it if it can be reached at all. */
   reset(): void {
+    for (const way of this.#ways) way.queue.length = 0;
     for (const side of [0, 1] as const) {
-      this.#ways[side].queue.length = 0;
       this.#enqueue((1 - side) as 0 | 1, () => {
         this.#down(side, 'reset');
       });

@@ -3,6 +3,7 @@ import type { ColdStart } from '../../sidecar/protocol/config.js';
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
 import type { LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
 import type { Limits } from '../../sidecar/protocol/limits.js';
+import type { Status } from '../../sidecar/protocol/status.js';
 import { Incarnation } from './incarnation.js';
 import { SIM_LIMITS } from './limits.js';
 import type { Output } from './machine.js';
@@ -44,6 +45,7 @@ export class World {
   /** The store has lost something, at some time in this run: some outcomes then need a person. */
   storeLosses = 0;
   readonly #trace: ((line: string) => void) | null;
+  readonly #lives = new Map<string, number>();
   #names = 0;
 
   constructor(product: Product, seed: number, trace: ((line: string) => void) | null) {
@@ -54,7 +56,8 @@ export class World {
     this.#trace = trace;
     this.store = new Store(this.random.chance(0.5), (epoch, nonce) => {
       this.trace(`store: epoch ${epoch} is won by ${this.#nameOf(nonce)}`);
-      this.safety.win(epoch, nonce);
+      // What the dead of an earlier life still had under way means nothing: nobody is there to use it.
+      if (this.#lives.get(nonce) === this.life) this.safety.win(epoch, nonce);
     });
   }
 
@@ -87,6 +90,7 @@ export class World {
     const name = `${String.fromCharCode(64 + ((this.#names - 1) % 26) + 1)}${this.#names}@${host}`;
     const one = new Incarnation(this, name, host, how);
     this.incarnations = [...this.alive, one];
+    this.#lives.set(one.nonce, one.life);
     const what = how instanceof Incarnation ? `backup of ${how.name}` : `recorder (${how.kind})`;
     this.trace(`${name} starts as ${what}, nonce ${one.nonce.slice(0, 6)}`);
     one.start();
@@ -160,14 +164,15 @@ export class World {
     if (!who.dead) this.safety.bounds(who);
   }
 
-  statusChanged(who: Incarnation): void {
-    this.count(`phase ${who.status?.phase ?? ''}`);
+  statusChanged(who: Incarnation, before: Status | null): void {
+    const { phase, role } = who.core.status;
+    if (phase !== before?.phase) this.count(`phase ${phase}`);
+    if (before?.role === 'backup' && role === 'primary') this.#tookOver(who);
     this.safety.owners(this.incarnations);
   }
 
-  wentLive(who: Incarnation): void {
-    this.trace(`${who.name} engine goes live at ${who.machine.lsn}`);
-    this.count('went live');
+  #tookOver(who: Incarnation): void {
+    this.count('failovers');
     this.safety.wentLive(who);
   }
 
