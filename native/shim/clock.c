@@ -57,6 +57,14 @@ static int64_t forward_only(int kind, int64_t ns)
     return ns;
 }
 
+static void log_clock(int kind, int64_t ns)
+{
+    uint64_t big_endian = __builtin_bswap64((uint64_t)ns);
+    uint8_t event[1 + sizeof(big_endian)] = {(uint8_t)(FTLOG_KIND_CLOCK_HOST + kind)};
+    memcpy(event + 1, &big_endian, sizeof(big_endian));
+    record_append(event, sizeof(event));
+}
+
 static int64_t save_clock(int kind, int64_t ns, int64_t icount)
 {
     if (kind < 0 || kind >= KINDS)
@@ -68,8 +76,7 @@ static int64_t save_clock(int kind, int64_t ns, int64_t icount)
     memcpy(version_state_field(release->state_cached_clock) + (size_t)kind * sizeof(ns), &ns,
            sizeof(ns));
     qemu.replay_advance_current_icount((uint64_t)icount);
-    qemu.replay_put_event((uint8_t)(FTLOG_KIND_CLOCK_HOST + kind));
-    qemu.replay_put_qword(ns);
+    log_clock(kind, ns);
     return ns;
 }
 

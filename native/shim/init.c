@@ -31,6 +31,11 @@ bool shim_marker_wanted(void)
     return marker_wanted;
 }
 
+uint64_t shim_log_position(void)
+{
+    return shim_role() == ROLE_RECORD ? record_position() : replay_position();
+}
+
 static char *copy_of(const char *text)
 {
     char *copy = text == NULL ? NULL : strdup(text);
@@ -108,6 +113,8 @@ void shim_start(FILE *stand_in, const char *mode)
     pthread_atfork(NULL, NULL, become_inert_in_child);
     /* QEMU registered its own end-of-log handler just before it opened the log; ours runs first. */
     atexit(record_close);
+    advance_install();
+    notify_install();
     clock_install();
     timer_install();
     pace_install();

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "real.h"
 #include "shim.h"
+#include "symbols.h"
 
 enum {
     HELP_NS = 200 * 1000,
@@ -87,6 +88,15 @@ static int sleep_in_slices(struct pollfd *fds, nfds_t count, int64_t limit_ns,
     }
 }
 
+/* The vCPU holds the replay lock while it runs guest code, until its next timer: without a kick a
+ * packet for a busy guest waits that long for the main loop to get the lock. */
+static void kick_vcpu(void)
+{
+    void *cpu = qemu.qemu_get_cpu(0);
+    if (cpu != NULL)
+        qemu.qemu_cpu_kick(cpu);
+}
+
 static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
                             const sigset_t *signals)
 {
@@ -104,6 +114,8 @@ static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
     int ready = sleep_in_slices(fds, count, limit_ns, signals);
     if (hold)
         mask_ingress(fds, count, false);
+    if (ready > 0 && shim_role() == ROLE_RECORD)
+        kick_vcpu();
     return ready;
 }
 

@@ -60,6 +60,9 @@ bool shim_marker_wanted(void);
 /* Takes up the role for a log opened with `mode` ("rb" or "wb"); does not return when it can't. */
 void shim_start(FILE *stand_in, const char *mode);
 
+/* Where this process is in the log: what it writes next, or takes up. */
+uint64_t shim_log_position(void);
+
 /* fail.c */
 /* Says what happened on stderr, one line. */
 void shim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -107,7 +110,9 @@ void clock_install(void);
 void clock_seen(unsigned kind, int64_t ns);
 void clock_gone_live(void);
 
-/* timer.c, pace.c, clone.c: functions of QEMU that are replaced. */
+/* timer.c, pace.c, clone.c, advance.c, notify.c: functions of QEMU that are replaced. */
+void notify_install(void);
+void advance_install(void);
 void timer_install(void);
 void pace_install(void);
 void clone_install(void);

@@ -29,8 +29,7 @@ struct qemu_version_info {
     F(bool, replay_has_events, (void))                                                             \
     F(void, replay_save_instructions, (void))                                                      \
     F(void, replay_advance_current_icount, (uint64_t icount))                                      \
-    F(void, replay_put_event, (uint8_t kind))                                                      \
-    F(void, replay_put_qword, (int64_t value))                                                     \
+    F(void, replay_finish_event, (void))                                                           \
     F(uint64_t, replay_get_current_icount, (void))                                                 \
     F(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount))                       \
     F(void, bql_lock_impl, (const char *file, int line))                                           \
@@ -52,6 +51,8 @@ struct qemu_version_info {
     F(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes))                            \
     F(void, qemu_clock_notify, (int clock))                                                        \
     F(bool, qemu_clock_run_timers, (int clock))                                                    \
+    F(void, timerlist_notify, (void *list))                                                        \
+    F(bool, qemu_in_vcpu_thread, (void))                                                           \
     F(void, qemu_notify_event, (void))                                                             \
     F(void *, qemu_get_cpu, (int index))                                                           \
     F(void, qemu_cpu_kick, (void *cpu))                                                            \

@@ -10,6 +10,7 @@ struct release {
     uint32_t log_version;
     /* struct ReplayState (replay/replay-internal.h), offsets in bytes */
     uint32_t state_cached_clock; /* int64_t[2]: host, virtual-rt */
+    uint32_t state_current_icount;
     uint32_t state_instruction_count;
     uint32_t state_data_kind;
     uint32_t state_has_unread_data;
@@ -22,6 +23,10 @@ struct release {
     uint32_t timer_opaque;
     uint32_t timer_attributes;
     uint32_t timer_scale;
+    /* struct QEMUTimerList and struct QEMUClock (util/qemu-timer.c) */
+    uint32_t list_clock;
+    uint32_t list_next;
+    uint32_t clock_lists;
     /* enum RunState (qapi/run-state.json) */
     int run_inmigrate;
     int run_paused;
