@@ -320,6 +320,20 @@ describe('channel: link', function () {
       expect(dialler.downs).to.deep.equal([]);
     }));
 
+  it('what an acceptor says before it ends still arrives', () =>
+    withListener(pki.good, async ({ listener, next }) => {
+      const dialler = new Side(await dialling(listener.port, pki.good));
+      const acceptor = new Side(await next());
+      const log = randomBytes(900_000);
+      acceptor.link.sendLog(0, log, true);
+      acceptor.link.send({ type: 'goodbye', reason: 'vmNotRunning' });
+      acceptor.link.close();
+      await listener.close();
+      await dialler.until(({ downs }) => downs.length > 0);
+      expect(dialler.frames.at(-1)).to.deep.equal({ type: 'goodbye', reason: 'vmNotRunning' });
+      expect(dialler.downs[0]?.cause).to.equal('eof');
+    }));
+
   it('the connection is reset: reset, once', () =>
     withListener(pki.good, async ({ listener, next }) => {
       const middle = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');

@@ -174,7 +174,7 @@ export interface ListenOptions {
 
 export interface ChannelListener {
   readonly port: number;
-  /** Ends listening and every connection that came by it. */
+  /** Ends listening and every connection that came by it; links that were closed just before still flush. */
   close(): Promise<void>;
 }
 
@@ -238,9 +238,12 @@ function listening(server: Server, { host, port }: ListenOptions): Promise<void>
   });
 }
 
+/** A socket that its owner has ended gets the time to say its last words: the owner bounds it. */
 function closeAll(server: Server, sockets: ReadonlySet<TLSSocket>): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) {
+      if (!socket.writableEnded) socket.destroy();
+    }
   });
 }
