@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "fake_qemu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "symbols.h"
+
+#undef putc
+#undef getc
+
+/*
+ * Functions that the shim replaces get their first bytes overwritten: they must be real functions,
+ * called through a pointer that the compiler can't see through, and longer than a jump.
+ */
+#define FAKE __attribute__((noinline, visibility("default"), used))
+#define LONG_ENOUGH __asm__ volatile(".skip 32, 0x90")
+
+enum { STATE_BYTES = 128, BLOCK_REQUEST_ID_AT = 48, CLOCKS = 4, TYPE_AT = 8 };
+
+int64_t fake_version[3] = {10, 0, 2};
+uint64_t fake_icount;
+
+static bool locked = true;
+static FILE *log_file;
+
+/* A clock's chain of timer lists: each list begins with its clock, and has the next at 64. */
+static struct fake_clock {
+    void *lists;
+    int type;
+} clocks[CLOCKS];
+static uint8_t lists[CLOCKS][128];
+
+#define VARIABLE(type, name) __attribute__((visibility("default"))) type name
+VARIABLE(int, replay_mode);
+VARIABLE(uint8_t, replay_state)[STATE_BYTES];
+VARIABLE(void *, main_loop_tlg)[CLOCKS];
+
+#define FAKE_VOID(name, arguments)                                                                 \
+    FAKE void name arguments;                                                                      \
+    void name arguments                                                                            \
+    {                                                                                              \
+        LONG_ENOUGH;                                                                               \
+    }
+#define FAKE_VALUE(type, name, arguments, value)                                                   \
+    FAKE type name arguments;                                                                      \
+    type name arguments                                                                            \
+    {                                                                                              \
+        LONG_ENOUGH;                                                                               \
+        return value;                                                                              \
+    }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+FAKE_VOID(replay_mutex_lock, (void))
+FAKE_VOID(replay_mutex_unlock, (void))
+FAKE_VALUE(bool, replay_mutex_locked, (void), locked)
+FAKE_VOID(replay_save_events, (void))
+FAKE_VALUE(bool, replay_has_events, (void), false)
+FAKE_VOID(replay_save_instructions, (void))
+FAKE_VOID(replay_advance_current_icount, (uint64_t icount))
+FAKE_VOID(replay_finish_event, (void))
+FAKE_VALUE(uint64_t, replay_get_current_icount, (void), fake_icount)
+FAKE_VALUE(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount), 0)
+FAKE_VOID(bql_lock_impl, (const char *file, int line))
+FAKE_VOID(bql_unlock, (void))
+FAKE_VALUE(bool, runstate_check, (int state), false)
+FAKE_VALUE(int, runstate_get, (void), 9)
+FAKE_VOID(runstate_set, (int state))
+FAKE_VALUE(bool, runstate_is_running, (void), true)
+FAKE_VOID(vm_start, (void))
+FAKE_VALUE(int, vm_stop, (int state), 0)
+FAKE_VALUE(int, vm_stop_force_state, (int state), 0)
+FAKE_VOID(bdrv_drain_all, (void))
+FAKE_VALUE(int, bdrv_flush_all, (void), 0)
+FAKE_VALUE(bool, migrate_background_snapshot, (void), false)
+FAKE_VALUE(bool, migration_is_running, (void), false)
+FAKE_VOID(icount_account_warp_timer, (void))
+FAKE_VOID(icount_handle_deadline, (void))
+FAKE_VALUE(int64_t, icount_get_raw, (void), (int64_t)fake_icount)
+FAKE_VALUE(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes), -1)
+FAKE_VOID(qemu_clock_notify, (int clock))
+FAKE_VALUE(bool, qemu_clock_run_timers, (int clock), false)
+FAKE_VOID(timerlist_notify, (void *list))
+FAKE_VALUE(bool, qemu_in_vcpu_thread, (void), false)
+FAKE_VOID(qemu_notify_event, (void))
+FAKE_VALUE(void *, qemu_get_cpu, (int index), NULL)
+FAKE_VOID(qemu_cpu_kick, (void *cpu))
+FAKE_VOID(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))
+FAKE_VOID(timer_init_full, (void *timer, void *group, int clock, int scale, int attributes,
+                            void *callback, void *opaque))
+
+FAKE struct qemu_version_info *qmp_query_version(void *errp);
+struct qemu_version_info *qmp_query_version(void *errp)
+{
+    struct qemu_version_info *info = calloc(1, sizeof(*info));
+    info->qemu = calloc(1, sizeof(*info->qemu));
+    info->qemu->major = fake_version[0];
+    info->qemu->minor = fake_version[1];
+    info->qemu->micro = fake_version[2];
+    info->package = strdup("(fake)");
+    return info;
+}
+#pragma GCC diagnostic pop
+
+FAKE void qapi_free_VersionInfo(struct qemu_version_info *info);
+void qapi_free_VersionInfo(struct qemu_version_info *info)
+{
+    free(info->package);
+    free(info->qemu);
+    free(info);
+}
+
+static void make_timer_lists(void)
+{
+    for (int type = 0; type < CLOCKS; type++) {
+        void *clock = &clocks[type], *list = lists[type];
+        clocks[type].type = type;
+        clocks[type].lists = list;
+        memcpy(lists[type], &clock, sizeof(clock));
+        main_loop_tlg[type] = list;
+    }
+}
+
+bool fake_open_log(const char *name, bool record)
+{
+    make_timer_lists();
+    replay_mode = record ? 1 : 2;
+    log_file = fopen64(name, record ? "wb" : "rb");
+    return log_file != NULL;
+}
+
+uint8_t fake_get_byte(void)
+{
+    return (uint8_t)getc(log_file);
+}
+
+uint32_t fake_get_dword(void)
+{
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++)
+        value = value << 8 | fake_get_byte();
+    return value;
+}
+
+uint64_t fake_get_qword(void)
+{
+    uint64_t high = fake_get_dword();
+    return high << 32 | fake_get_dword();
+}
+
+void fake_put_byte(uint8_t byte)
+{
+    putc(byte, log_file);
+}
+
+static void put_dword(uint32_t value)
+{
+    for (int shift = 24; shift >= 0; shift -= 8)
+        fake_put_byte((uint8_t)(value >> shift));
+}
+
+void fake_put_qword(uint64_t value)
+{
+    put_dword((uint32_t)(value >> 32));
+    put_dword((uint32_t)value);
+}
+
+void fake_put_array(const void *bytes, uint32_t count)
+{
+    put_dword(count);
+    (void)!fwrite(bytes, 1, count, log_file);
+}
+
+void fake_seek(uint64_t lsn)
+{
+    fseek(log_file, (long)lsn, SEEK_SET);
+}
+
+void fake_set_block_request_id(uint64_t id)
+{
+    memcpy(replay_state + BLOCK_REQUEST_ID_AT, &id, sizeof(id));
+}
+
+/* Calls through a volatile pointer: the compiler must not assume the body it sees. */
+int64_t fake_save_clock(int kind, int64_t ns)
+{
+    int64_t (*volatile call)(int, int64_t, int64_t) = replay_save_clock;
+    return call(kind, ns, (int64_t)fake_icount);
+}
+
+void fake_advance_icount(uint64_t icount)
+{
+    void (*volatile call)(uint64_t) = replay_advance_current_icount;
+    fake_icount = icount;
+    call(icount);
+}
+
+void fake_set_locked(bool now)
+{
+    locked = now;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fake_qemu.h - stands for QEMU in the shim's tests: everything the shim needs of it, exported. */
+#ifndef LOCKSTEP_SHIM_FAKE_QEMU_H
+#define LOCKSTEP_SHIM_FAKE_QEMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Settable before the log is opened. */
+extern int64_t fake_version[3];
+/* Instructions executed so far, as icount_get_raw tells. */
+extern uint64_t fake_icount;
+
+/* As QEMU does it, through stdio. */
+bool fake_open_log(const char *name, bool record);
+uint32_t fake_get_dword(void);
+uint64_t fake_get_qword(void);
+uint8_t fake_get_byte(void);
+void fake_put_byte(uint8_t byte);
+void fake_put_qword(uint64_t value);
+void fake_put_array(const void *bytes, uint32_t count);
+void fake_seek(uint64_t lsn);
+/* What QEMU's vmstate loads before it seeks. */
+void fake_set_block_request_id(uint64_t id);
+
+int64_t fake_save_clock(int kind, int64_t ns);
+void fake_advance_icount(uint64_t icount);
+void fake_set_locked(bool locked);
+
+#endif

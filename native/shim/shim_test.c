@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * shim_test.c - the whole shim in a fake QEMU (fake_qemu.c), each case in a child of its own: what
+ * it writes, what it hands out, where it goes live, and that it refuses or halts by name.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../ftlog/parse.h"
+#include "fake_qemu.h"
+#include "ring.h"
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+enum { CASE_SECONDS = 20, REFUSED = 78, CLONE_LSN = 1000, INSTRUCTIONS_BYTES = 5, CLOCK_BYTES = 9 };
+
+static char directory[] = "/tmp/lockstep-shim-test-XXXXXX";
+static struct ring ring; /* the sidecar's view */
+
+static void in_directory(char *path, size_t bytes, const char *name)
+{
+    CHECK(snprintf(path, bytes, "%s/%s", directory, name) < (int)bytes);
+}
+
+static void make_ring(enum ftlog_start start)
+{
+    char path[128], why[128];
+    struct ftlog_control control = {
+        .magic = FTLOG_MAGIC,
+        .contract_version = FTLOG_CONTRACT_VERSION,
+        .start = start,
+        .ring_bytes = FTLOG_RING_BYTES_MIN,
+        .quiesce_ms_max = 100,
+    };
+    in_directory(path, sizeof(path), "ring");
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    CHECK(fd >= 0 && ftruncate(fd, FTLOG_CONTROL_BYTES + FTLOG_RING_BYTES_MIN) == 0);
+    CHECK(pwrite(fd, &control, sizeof(control), 0) == (ssize_t)sizeof(control));
+    close(fd);
+    CHECK(ring_map(&ring, path, why, sizeof(why)) == FTLOG_OK);
+}
+
+/* Waits until another process or thread has put `value` there; the case's alarm bounds it. */
+static void await32(const uint32_t *word, uint32_t value)
+{
+    while (ring_load32(word) != value)
+        usleep(100);
+}
+static void await64(const uint64_t *word, uint64_t value)
+{
+    while (ring_load64(word) != value)
+        usleep(100);
+}
+
+static void sidecar_appends(const void *bytes, size_t count)
+{
+    uint64_t produced = ring_load64(&ring.control->produced);
+    memcpy(ring_at(&ring, produced), bytes, count);
+    ring_store64(&ring.control->produced, produced + count);
+    __atomic_fetch_add(&ring.control->to_qemu_seq, 1, __ATOMIC_SEQ_CST);
+}
+
+static void start_recording(void)
+{
+    make_ring(FTLOG_START_RECORD);
+    CHECK(fake_open_log("vm.ftlog", true));
+    CHECK(ring.control->state == FTLOG_STATE_RECORDING);
+}
+
+static void skip_made_up_log(void)
+{
+    CHECK(fake_get_dword() == FTLOG_LOG_VERSION_10_0);
+    fake_seek(FTLOG_HEADER_BYTES);
+    CHECK(fake_get_byte() == 37 && fake_get_byte() == FTLOG_KIND_CLOCK_HOST);
+    CHECK(fake_get_qword() > 0);
+    CHECK(fake_get_byte() == 38 && fake_get_byte() == FTLOG_KIND_INSTRUCTIONS);
+    CHECK(fake_get_dword() == INT32_MAX);
+}
+
+static void start_replaying(void)
+{
+    make_ring(FTLOG_START_REPLAY);
+    CHECK(fake_open_log("vm.ftlog", false));
+    CHECK(ring.control->state == FTLOG_STATE_WAITING);
+    skip_made_up_log();
+    ring.control->produced = CLONE_LSN;
+    ring.control->reclaimed = CLONE_LSN;
+    fake_seek(CLONE_LSN);
+    CHECK(ring.control->state == FTLOG_STATE_REPLAYING);
+}
+
+static void events_become_visible_whole(void)
+{
+    start_recording();
+    struct ftlog_control *c = ring.control;
+    CHECK(c->produced == FTLOG_HEADER_BYTES);
+    CHECK(c->log_version == FTLOG_LOG_VERSION_10_0 && c->qemu_pid == (uint32_t)getpid());
+    CHECK(strncmp(c->qemu_version, "10.0.2", 6) == 0);
+    uint64_t before = c->produced;
+    fake_put_byte(FTLOG_KIND_NET);
+    fake_put_byte(0);
+    for (int i = 0; i < 4; i++)
+        fake_put_byte(0);
+    CHECK(c->produced == before);
+    fake_put_array("packet", 6);
+    CHECK(c->produced == before + 16);
+    fake_put_byte(FTLOG_KIND_EXCEPTION);
+    CHECK(c->produced == before + 17);
+    fake_put_byte(FTLOG_KIND_NET);
+    for (int i = 0; i < 5; i++)
+        fake_put_byte(0);
+    fake_put_array("", 0); /* an empty packet is whole with its length */
+    CHECK(c->produced == before + 27);
+}
+
+static void instructions_and_clocks_are_logged(void)
+{
+    start_recording();
+    uint64_t at = ring.control->produced;
+    fake_advance_icount(0x1234);
+    CHECK(ring.control->produced == at + INSTRUCTIONS_BYTES);
+    CHECK(memcmp(ring_at(&ring, at), "\0\0\0\x12\x34", 5) == 0);
+    fake_advance_icount(0x1234);
+    CHECK(ring.control->produced == at + INSTRUCTIONS_BYTES);
+    at += INSTRUCTIONS_BYTES;
+    CHECK(fake_save_clock(1, 0x0102030405060708) == 0x0102030405060708);
+    CHECK(ring.control->produced == at + CLOCK_BYTES);
+    CHECK(memcmp(ring_at(&ring, at), "\x1d\1\2\3\4\5\6\7\10", 9) == 0);
+    /* virtual-rt never goes back; without the lock a reading is not the guest's */
+    CHECK(fake_save_clock(1, 5) == 0x0102030405060708);
+    at = ring.control->produced;
+    fake_set_locked(false);
+    CHECK(fake_save_clock(0, 77) == 77);
+    CHECK(ring.control->produced == at);
+}
+
+static void fill_ring(uint64_t bytes)
+{
+    static const uint8_t packet[1000];
+    while (bytes >= sizeof(packet) + 10) {
+        fake_put_byte(FTLOG_KIND_NET);
+        for (int i = 0; i < 5; i++)
+            fake_put_byte(0);
+        fake_put_array(packet, sizeof(packet));
+        bytes -= sizeof(packet) + 10;
+    }
+    while (bytes-- > 0)
+        fake_put_byte(FTLOG_KIND_INTERRUPT);
+}
+
+static void a_full_ring_makes_the_producer_wait(void)
+{
+    start_recording();
+    fill_ring(3 * ring.bytes); /* nothing retained: no wait */
+    CHECK(ring.control->ring_waits == 0);
+    uint64_t retained = ring.control->produced;
+    ring.control->reclaimed = retained;
+    ring.control->retain = 1;
+    fill_ring(ring.bytes);
+    CHECK(ring.control->ring_waits == 0);
+    pid_t sidecar = fork();
+    CHECK(sidecar >= 0);
+    if (sidecar == 0) {
+        await64(&ring.control->ring_waits, 1);
+        CHECK(ring_load64(&ring.control->produced) == retained + ring.bytes);
+        ring_store64(&ring.control->reclaimed, retained + 1);
+        __atomic_fetch_add(&ring.control->to_qemu_seq, 1, __ATOMIC_SEQ_CST);
+        _exit(0);
+    }
+    fill_ring(1);
+    CHECK(ring.control->produced == retained + ring.bytes + 1);
+    int status;
+    CHECK(waitpid(sidecar, &status, 0) == sidecar && status == 0);
+}
+
+static void replay_hands_out_events_and_waits(void)
+{
+    start_replaying();
+    sidecar_appends("\x03\0\0\0\0\0\0\0\x2a", 9);
+    CHECK(fake_get_byte() == FTLOG_KIND_BH);
+    CHECK(ring.control->consumed == CLONE_LSN);
+    CHECK(fake_get_qword() == 42);
+    pid_t sidecar = fork();
+    CHECK(sidecar >= 0);
+    if (sidecar == 0) {
+        await64(&ring.control->consumed, CLONE_LSN + 9);
+        sidecar_appends("\x03\0\0\0", 4); /* half an event is no event */
+        usleep(20000);
+        sidecar_appends("\0\0\0\0\x2b", 5);
+        _exit(0);
+    }
+    CHECK(fake_get_byte() == FTLOG_KIND_BH && fake_get_qword() == 43);
+    CHECK(waitpid(sidecar, NULL, 0) == sidecar);
+}
+
+static void goes_live_at_the_last_whole_event(void)
+{
+    start_replaying();
+    sidecar_appends("\x1d\0\0\0\0\0\0\x10\0\x02\x03\0\0",
+                    13); /* clock 4096, exception, half a BH */
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_CLOCK_VIRTUAL_RT && fake_get_qword() == 4096);
+    CHECK(fake_get_byte() == FTLOG_KIND_EXCEPTION);
+    CHECK(ring.control->state == FTLOG_STATE_REPLAYING);
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    uint64_t live = CLONE_LSN + 10;
+    CHECK(ring.control->state == FTLOG_STATE_LIVE && ring.control->live_lsn == live);
+    CHECK(ring.control->produced == live && ring.control->consumed == live);
+    CHECK(ring.control->live_time_ns != 0);
+    /* This host's clock is far behind the log's: time goes on from there, at this host's pace. */
+    CHECK(fake_save_clock(1, 100) == 4096);
+    CHECK(fake_save_clock(1, 130) == 4126);
+    CHECK(ring.control->produced == live + 2 * CLOCK_BYTES);
+    CHECK(*ring_at(&ring, live) == FTLOG_KIND_CLOCK_VIRTUAL_RT);
+    CHECK(fake_save_clock(0, 500) == 500);
+}
+
+static void time_of_day_is_not_set_back(void)
+{
+    start_replaying();
+    sidecar_appends("\x1c\0\0\0\0\0\0\x10\0", 9);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_CLOCK_HOST && fake_get_qword() == 4096);
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    CHECK(fake_save_clock(0, 4000) == 4096 && fake_save_clock(0, 4010) == 4106);
+}
+
+/* Runs `act` in a child that is to halt, and checks what the ring says then. */
+static void check_halts(void (*act)(void), enum ftlog_error code, uint64_t lsn)
+{
+    pid_t qemu = fork();
+    CHECK(qemu >= 0);
+    if (qemu == 0) {
+        act();
+        _exit(0);
+    }
+    char path[128], why[128];
+    in_directory(path, sizeof(path), "ring");
+    while (ring.control == NULL && ring_map(&ring, path, why, sizeof(why)) != FTLOG_OK)
+        usleep(1000);
+    await32(&ring.control->state, FTLOG_STATE_FAILED);
+    CHECK(ring.control->error_code == code && ring.control->error_lsn == lsn);
+    CHECK(ring.control->error_text[0] != '\0');
+    CHECK(waitpid(qemu, NULL, WNOHANG) == 0); /* it stands, and has not crashed */
+    kill(qemu, SIGKILL);
+    CHECK(waitpid(qemu, NULL, 0) == qemu);
+}
+
+static void take_unknown_kind(void)
+{
+    start_replaying();
+    sidecar_appends("\x02\xc8", 2);
+    fake_get_byte();
+    fake_get_byte();
+}
+static void take_monstrous_packet(void)
+{
+    start_replaying();
+    sidecar_appends("\x09\0\0\0\0\0\xff\xff\xff\xff", 10);
+    fake_get_byte();
+}
+static void load_lost_position(void)
+{
+    start_replaying();
+    fake_seek(CLONE_LSN - 1);
+}
+static void load_overwritten_position(void)
+{
+    start_replaying();
+    ring.control->produced = CLONE_LSN + ring.bytes + 1;
+    fake_seek(CLONE_LSN);
+}
+static void run_before_the_load(void)
+{
+    make_ring(FTLOG_START_REPLAY);
+    CHECK(fake_open_log("vm.ftlog", false));
+    skip_made_up_log();
+    fake_get_byte();
+}
+static void log_unknown_kind(void)
+{
+    start_recording();
+    fake_put_byte(200);
+}
+
+static void bad_log_halts_by_name(void)
+{
+    check_halts(take_unknown_kind, FTLOG_ERR_EVENT_KIND, CLONE_LSN + 1);
+}
+static void bad_length_halts_by_name(void)
+{
+    check_halts(take_monstrous_packet, FTLOG_ERR_EVENT_LENGTH, CLONE_LSN);
+}
+static void lost_log_halts_by_name(void)
+{
+    check_halts(load_lost_position, FTLOG_ERR_LOG_LOST, CLONE_LSN - 1);
+}
+static void overwritten_log_halts_by_name(void)
+{
+    check_halts(load_overwritten_position, FTLOG_ERR_LOG_LOST, CLONE_LSN);
+}
+static void running_unloaded_halts_by_name(void)
+{
+    check_halts(run_before_the_load, FTLOG_ERR_LOG_LOST, 0);
+}
+static void producing_nonsense_halts_by_name(void)
+{
+    check_halts(log_unknown_kind, FTLOG_ERR_EVENT_KIND, FTLOG_HEADER_BYTES);
+}
+
+static void check_refuses(enum ftlog_error code, const char *words)
+{
+    pid_t qemu = fork();
+    CHECK(qemu >= 0);
+    if (qemu == 0) {
+        fake_open_log("vm.ftlog", true);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(qemu, &status, 0) == qemu);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == REFUSED);
+    CHECK(ring.control->state == FTLOG_STATE_FAILED && ring.control->error_code == code);
+    CHECK(strstr(ring.control->error_text, words) != NULL);
+}
+
+static void unknown_release_is_refused_by_name(void)
+{
+    make_ring(FTLOG_START_RECORD);
+    fake_version[0] = 9;
+    fake_version[1] = 2;
+    check_refuses(FTLOG_ERR_QEMU_VERSION, "9.2.2");
+}
+
+static void wrong_start_is_refused(void)
+{
+    make_ring(FTLOG_START_REPLAY);
+    check_refuses(FTLOG_ERR_CONTRACT, "record");
+}
+
+static void wrong_contract_is_refused(void)
+{
+    make_ring(FTLOG_START_RECORD);
+    ring.control->contract_version = 99;
+    check_refuses(FTLOG_ERR_CONTRACT, "99");
+}
+
+/* The same program, built with a QEMU that has no vm_start. */
+static void a_missing_symbol_is_refused_by_name(void)
+{
+    char program[256];
+    make_ring(FTLOG_START_RECORD);
+    ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 16);
+    CHECK(length > 0);
+    strcpy(program + length, "_missing");
+    pid_t qemu = fork();
+    CHECK(qemu >= 0);
+    if (qemu == 0) {
+        char path[128];
+        in_directory(path, sizeof(path), "ring");
+        setenv("LOCKSTEP_RING", path, 1); /* our own shim took it out */
+        execl(program, program, "open_only", directory, NULL);
+        _exit(127);
+    }
+    int status;
+    CHECK(waitpid(qemu, &status, 0) == qemu && WEXITSTATUS(status) == REFUSED);
+    CHECK(ring.control->error_code == FTLOG_ERR_SYMBOL);
+    CHECK(strstr(ring.control->error_text, "vm_start") != NULL);
+}
+
+static void open_only(void)
+{
+    fake_open_log("vm.ftlog", true);
+}
+
+static void other_files_are_left_alone(void)
+{
+    char path[128], back[8] = "";
+    make_ring(FTLOG_START_RECORD);
+    in_directory(path, sizeof(path), "plain");
+    FILE *file = fopen(path, "w+");
+    CHECK(file != NULL && fwrite("bytes", 1, 5, file) == 5 && putc('!', file) == '!');
+    CHECK(fseek(file, 0, SEEK_SET) == 0 && fread(back, 1, 6, file) == 6);
+    CHECK(strcmp(back, "bytes!") == 0 && ftell(file) == 6 && getc(file) == EOF);
+    CHECK(feof(file) && !ferror(file) && fclose(file) == 0);
+    CHECK(ring.control->state == FTLOG_STATE_NONE);
+}
+
+static void children_inherit_nothing(void)
+{
+    start_recording();
+    CHECK(getenv("LOCKSTEP_RING") == NULL && getenv("LD_PRELOAD") == NULL);
+    uint64_t produced = ring.control->produced;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        fake_put_byte(FTLOG_KIND_EXCEPTION);
+        _exit(0);
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    CHECK(ring.control->produced == produced);
+    fake_put_byte(FTLOG_KIND_EXCEPTION);
+    CHECK(ring.control->produced == produced + 1);
+}
+
+static int connect_to_net(int *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    in_directory(address.sun_path, sizeof(address.sun_path), "net");
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(listen(listener, 1) == 0);
+    CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    *server = accept(listener, NULL, NULL);
+    CHECK(*server >= 0);
+    return fd;
+}
+
+static ssize_t send_frame(int fd, uint8_t *bytes, uint32_t count)
+{
+    uint32_t length = __builtin_bswap32(count);
+    struct iovec pieces[2] = {{&length, sizeof(length)}, {bytes, count}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+    return sendmsg(fd, &message, 0);
+}
+
+/* More than any socket buffer holds: QEMU must see each send as whole, and the reader gets all. */
+static void sends_are_whole_and_counted(void)
+{
+    enum { FRAMES = 300, BYTES = 60000 };
+    static uint8_t frame[BYTES];
+    int server;
+    start_recording();
+    int fd = connect_to_net(&server);
+    pid_t reader = fork();
+    CHECK(reader >= 0);
+    if (reader == 0) {
+        static uint8_t buffer[1 << 16];
+        uint64_t total = 0;
+        while (total < (uint64_t)FRAMES * (BYTES + 4)) {
+            ssize_t got = read(server, buffer, sizeof(buffer));
+            CHECK(got > 0);
+            total += (uint64_t)got;
+            if (total < 1 << 20)
+                usleep(1000);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < FRAMES; i++) {
+        CHECK(send_frame(fd, frame, BYTES) == BYTES + 4);
+        CHECK(ring.control->net_frames == (uint64_t)i + 1);
+    }
+    int status;
+    CHECK(waitpid(reader, &status, 0) == reader && status == 0);
+    close(server);
+    CHECK(send_frame(fd, frame, BYTES) == BYTES + 4); /* a sidecar that is gone takes everything */
+    close(fd);
+}
+
+static const struct test {
+    const char *name;
+    void (*run)(void);
+} tests[] = {
+#define TEST(function)                                                                             \
+    {                                                                                              \
+#function, function                                                                        \
+    }
+    TEST(events_become_visible_whole),
+    TEST(instructions_and_clocks_are_logged),
+    TEST(a_full_ring_makes_the_producer_wait),
+    TEST(replay_hands_out_events_and_waits),
+    TEST(goes_live_at_the_last_whole_event),
+    TEST(time_of_day_is_not_set_back),
+    TEST(bad_log_halts_by_name),
+    TEST(bad_length_halts_by_name),
+    TEST(lost_log_halts_by_name),
+    TEST(overwritten_log_halts_by_name),
+    TEST(running_unloaded_halts_by_name),
+    TEST(producing_nonsense_halts_by_name),
+    TEST(unknown_release_is_refused_by_name),
+    TEST(wrong_start_is_refused),
+    TEST(wrong_contract_is_refused),
+    TEST(a_missing_symbol_is_refused_by_name),
+    TEST(other_files_are_left_alone),
+    TEST(children_inherit_nothing),
+    TEST(sends_are_whole_and_counted),
+};
+
+static bool passes(const char *program, const struct test *test)
+{
+    char ring_path[128], net_path[128];
+    in_directory(ring_path, sizeof(ring_path), "ring");
+    in_directory(net_path, sizeof(net_path), "net");
+    unlink(ring_path);
+    unlink(net_path);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        setenv("LOCKSTEP_RING", ring_path, 1);
+        setenv("LOCKSTEP_NET", net_path, 1);
+        execl(program, program, test->name, directory, NULL);
+        _exit(127);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A second start of this program, with the environment that the shim reads before main(). */
+static int run_one(const char *name, const char *in)
+{
+    memcpy(directory, in, sizeof(directory));
+    alarm(CASE_SECONDS);
+    if (strcmp(name, "open_only") == 0)
+        open_only();
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        if (strcmp(tests[i].name, name) == 0)
+            tests[i].run();
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return run_one(argv[1], argv[2]);
+    int failed = 0;
+    CHECK(mkdtemp(directory) != NULL);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        if (passes(argv[0], &tests[i]))
+            continue;
+        failed++;
+        printf("FAILED %s\n", tests[i].name);
+    }
+    printf("shim: %zu checks, %d failed\n", sizeof(tests) / sizeof(tests[0]), failed);
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", directory);
+    return system(command) != 0 || failed != 0;
+}
