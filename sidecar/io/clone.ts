@@ -19,6 +19,7 @@ export class CloneError extends Error {
 const FINAL_STATES = new Set(['completed', 'failed', 'cancelled']);
 const POLL_MS = 20;
 const GIVE_UP_MS_MAX = 5_000;
+const RUNNING_AFTER_STREAM_MS_MAX = 3_000;
 
 interface MigrationInfo {
   readonly status?: string;
@@ -69,8 +70,26 @@ export async function receiveClone(
   const running = qmp.waitFor('RESUME', timeoutMs);
   running.catch(() => undefined); // judged below, after the stream has had its say
   await qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` });
-  await pumpClone(stream, await connectToMigration(socketPath), signal);
-  await running;
+  const target = await connectToMigration(socketPath);
+  const broken = pumpClone(stream, target, signal).then(
+    () => null,
+    (error: unknown) => error as Error,
+  );
+  await Promise.race([running, brokenStream(broken, running)]);
+}
+
+/**
+ * QEMU closes its socket as soon as it has read the last section, often before the stream's end has come by: a broken
+ * pipe is a failure only when the machine does not run soon after.
+ */
+async function brokenStream(broken: Promise<Error | null>, running: Promise<unknown>): Promise<void> {
+  const error = await broken;
+  const late = sleep(RUNNING_AFTER_STREAM_MS_MAX).then(() => {
+    throw (
+      error ?? new CloneError('the whole state was sent, but the machine does not run: see the log of QEMU')
+    );
+  });
+  await Promise.race([running, late]);
 }
 
 /** Polls: QEMU tells the end of a migration by event only when asked by a capability that excludes others. */

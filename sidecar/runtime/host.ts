@@ -93,6 +93,11 @@ export class SidecarHost {
       this.transmit(packet, heldMs);
     });
     this.lease = new RedisLease(leaseOptions(config));
+    this.lease.on('up', () => this.logger.info('the lease store answers', { reason: 'leaseUp' }));
+    this.lease.on('down', (detail) =>
+      this.logger.warn(`the lease store is away: ${detail}`, { reason: 'leaseDown' }),
+    );
+    this.lease.on('trouble', (reason, detail) => this.logger.warn(`lease: ${detail}`, { reason }));
     this.links = new Links({
       identity: { vm, nonce, tls: readTls(config.tls) },
       listen: config.listen,
