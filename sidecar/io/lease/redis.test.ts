@@ -123,6 +123,20 @@ describe('lease on redis-server: faults of the way', function () {
       }),
     ));
 
+  it('tells a trouble once, and again after it was gone', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        const told: string[] = [];
+        lease.on('trouble', (reason) => told.push(reason));
+        await lease.ask(CLAIM);
+        await lease.ask(CLAIM);
+        expect(told).to.deep.equal(['missing']);
+        await lease.ask(PEEK);
+        await lease.ask(CLAIM);
+        expect(told).to.deep.equal(['missing', 'missing']);
+      }),
+    ));
+
   it('a server that ends is UNKNOWN, calls are not queued', () =>
     withServer({ durable: false }, (server) =>
       withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {

@@ -74,7 +74,7 @@ export function leaseKey(keyPrefix: string, vm: string): string {
 
 /**
  * `up`: connected, asked once, ready to answer in one round trip. `down`: why not. `trouble`: a request was answered
- * `unknown` for this reason; the detail is for people.
+ * `unknown` for this reason, not told again while it stays the same; the detail is for people.
  */
 export interface RedisLeaseEvents {
   up: [];
@@ -101,6 +101,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   #callsUnderWay = 0;
   #lastError = 'not connected yet';
   #up = false;
+  /** The trouble that was told last, until a certain answer comes. */
+  #told = '';
 
   constructor(options: LeaseOptions) {
     super();
@@ -125,10 +127,13 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   async ask(request: LeaseRequest): Promise<LeaseAnswer> {
     try {
-      return answerOf(request, await this.#call(request.op, argumentsOf(request)));
+      const answer = answerOf(request, await this.#call(request.op, argumentsOf(request)));
+      if (answer.result === 'unknown')
+        this.#tell(new Trouble(answer.reason, `${request.op}: ${answer.reason}`));
+      else this.#told = '';
+      return answer;
     } catch (error) {
-      const { reason, message } = this.#troubleOf(error as Error);
-      this.emit('trouble', reason, message);
+      const { reason } = this.#tell(this.#troubleOf(error as Error));
       return { op: request.op, result: 'unknown', reason };
     }
   }
@@ -138,8 +143,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
       const reply = await this.#call('remove', [store ?? '']);
       return reply.result === 'ok' ? 'ok' : 'foreignStore';
     } catch (error) {
-      const { reason, message } = this.#troubleOf(error as Error);
-      this.emit('trouble', reason, message);
+      this.#tell(this.#troubleOf(error as Error));
       return 'unknown';
     }
   }
@@ -155,8 +159,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     this.#call('peek', []).then(
       () => this.#markUp(),
       (error: unknown) => {
-        const { reason, message } = this.#troubleOf(error as Error);
-        this.emit('trouble', reason, message);
+        const { reason } = this.#tell(this.#troubleOf(error as Error));
         // What is stored under the key is not the connection's fault; a server that errs will do so again.
         if (reason === 'damaged' || reason === 'storeError') this.#markUp();
       },
@@ -245,6 +248,13 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
       if ((error as Error).message.startsWith('NOPERM')) return false;
       throw error;
     }
+  }
+
+  #tell(trouble: Trouble): Trouble {
+    const text = `${trouble.reason} ${trouble.message}`;
+    if (text !== this.#told) this.emit('trouble', trouble.reason, trouble.message);
+    this.#told = text;
+    return trouble;
   }
 
   #troubleOf(error: Error): Trouble {
