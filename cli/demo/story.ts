@@ -52,7 +52,7 @@ async function protectedBy(stage: Stage, also?: (status: PairStatus) => boolean)
     return also === undefined || also(seen);
   });
   stage.timeline.add(
-    `Protected: primary on host ${status.primary ?? '?'}, backup on another (epoch ${status.epoch ?? '?'})`,
+    `Protected: primary on host ${status.primary ?? '?'}, backup on host ${status.backup ?? '?'} (epoch ${status.epoch ?? '?'})`,
   );
   return status;
 }

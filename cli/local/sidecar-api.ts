@@ -34,6 +34,8 @@ export const sidecarStatusSchema = z.looseObject({
     reason: z.string().optional(),
   }),
   lease: z.string().nullable(),
+  numbers: z.looseObject({ lagMs: z.number(), heldOutputs: z.number(), pacePermille: z.number() }).nullable(),
+  lastFailover: z.looseObject({ at: z.string(), goLiveMs: z.number() }).nullable().optional(),
 });
 export type SidecarStatus = z.infer<typeof sidecarStatusSchema>;
 

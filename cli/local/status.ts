@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pair's state as people and scripts see it.
+import { DEFAULT_LIMITS, type Limits } from '../../sidecar/protocol/limits.js';
 import { leadOf } from './decide.js';
 import { observePair, type HostKind, type HostView } from './observe.js';
 import { runningFrom } from './processes.js';
 import { loadDesired, type Pair } from './settings.js';
+
+/** Not worth a note; worth one; so high that the guest is slowed down. */
+export type LagLevel = 'low' | 'raised' | 'high';
+
+export function lagLevel(lagMs: number, limits: Pick<Limits, 'lagNoteMs' | 'lagBoundMs'>): LagLevel {
+  if (lagMs <= limits.lagNoteMs) return 'low';
+  return lagMs <= limits.lagBoundMs ? 'raised' : 'high';
+}
 
 export interface HostStatus {
   readonly name: string;
@@ -33,6 +42,11 @@ export interface PairStatus {
   readonly epoch: number | null;
   readonly primary: string | null;
   readonly backup: string | null;
+  /** How far the backup is behind; a level, as the number itself moves all the time. Null without a backup. */
+  readonly lag: LagLevel | null;
+  /** Not null: why the lease store can't be relied on just now. The VM runs on. */
+  readonly leaseTrouble: string | null;
+  readonly lastFailover: { readonly at: string; readonly goLiveMs: number } | null;
   readonly guest: { readonly ip: string; readonly redisPort: number };
   readonly clientNetns: string;
   readonly hosts: readonly HostStatus[];
@@ -45,7 +59,7 @@ function hostStatus(view: HostView, ip: string): HostStatus {
     ip,
     kind: view.kind,
     role: view.sidecar?.role ?? incarnation?.role ?? null,
-    phase: view.sidecar?.phase ?? incarnation?.phase ?? null,
+    phase: view.sidecar?.phase ?? null,
     epoch: view.sidecar?.epoch ?? null,
     nonce: incarnation?.nonce ?? null,
     sidecarPid: incarnation?.sidecarPid ?? null,
@@ -80,6 +94,7 @@ export async function pairStatus(pair: Pair): Promise<PairStatus> {
   ]);
   const owners = views.filter(isOwner);
   const backup = views.find((view) => view.kind === 'backup');
+  const numbers = owners[0]?.sidecar?.numbers;
   return {
     pair: layout.name,
     ...wordsOf(owners),
@@ -88,6 +103,9 @@ export async function pairStatus(pair: Pair): Promise<PairStatus> {
     epoch: owners[0]?.sidecar?.epoch ?? null,
     primary: owners[0]?.name ?? null,
     backup: backup?.name ?? null,
+    lag: backup === undefined || !numbers ? null : lagLevel(numbers.lagMs, DEFAULT_LIMITS),
+    leaseTrouble: owners[0]?.sidecar?.lease ?? null,
+    lastFailover: owners[0]?.sidecar?.lastFailover ?? null,
     guest: { ip: layout.guest.ip, redisPort: layout.guest.redisPort },
     clientNetns: layout.client.netns,
     hosts: views.map((view, index) => hostStatus(view, layout.hosts[index]?.ip ?? '')),

@@ -39,10 +39,17 @@ const cell = (value: string | number | null): string => (value === null ? '-' : 
 export function statusText(status: PairStatus): string {
   const why = [status.state, status.reason].filter((word) => word !== null).join(', ');
   const { guest } = status;
+  const failover = status.lastFailover;
+  const notes = [
+    status.lag === null ? '' : `lag ${status.lag}`,
+    failover === null ? '' : `last failover ${failover.at}, live after ${failover.goLiveMs.toFixed(0)} ms`,
+    status.leaseTrouble === null ? '' : `LEASE STORE: ${status.leaseTrouble}`,
+    status.controllerRuns ? '' : 'THE CONTROLLER DOES NOT RUN',
+  ].filter((note) => note !== '');
   return [
     `pair '${status.pair}': ${status.status}${why === '' ? '' : ` (${why})`}`,
-    `guest ${guest.ip}, Redis on port ${guest.redisPort}; protection is ${status.protectionWanted ? 'on' : 'off'}` +
-      (status.controllerRuns ? '' : '; THE CONTROLLER DOES NOT RUN'),
+    `guest ${guest.ip}, Redis on port ${guest.redisPort}; protection is ${status.protectionWanted ? 'on' : 'off'}`,
+    ...(notes.length === 0 ? [] : [notes.join('; ')]),
     '',
     table([
       ['HOST', 'ADDRESS', 'IS', 'PHASE', 'EPOCH', 'INCARNATION'],

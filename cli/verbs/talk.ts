@@ -39,7 +39,7 @@ export async function waitFor<T>(what: string, timeoutMs: number, look: () => Pr
   for (;;) {
     const seen = await look();
     if ('done' in seen) return seen.done;
-    if (seen.meanwhile !== said) say(`waiting for ${what}: ${seen.meanwhile}`);
+    if (seen.meanwhile !== said) say(`           ... ${what}: ${seen.meanwhile}`);
     said = seen.meanwhile;
     if (performance.now() > deadline) {
       throw new LocalError('TIMEOUT', `${what}: not within ${timeoutMs / 1000} s (${said})`);

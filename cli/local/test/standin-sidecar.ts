@@ -26,6 +26,7 @@ async function status(): Promise<unknown> {
     peer: null,
     protection: { word: 'Not Protected', state: 'Need Secondary VM', reason: 'initializing' },
     lease: null,
+    numbers: null,
   };
   const told = await readFile(join(dirname(file), 'status.json'), 'utf8').catch(() => '{}');
   return { ...own, ...z.looseObject({}).parse(JSON.parse(told)) };
