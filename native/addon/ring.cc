@@ -245,7 +245,7 @@ Napi::Value RingAppend(const Napi::CallbackInfo &info)
         return Number(info, kFull);
     }
     const uint64_t from = LoadAcquire(control.produced);
-    memcpy(map.data() + (from & (map.ring_bytes() - 1)), bytes.Data(), bytes.ByteLength());
+    std::copy_n(bytes.Data(), bytes.ByteLength(), map.data() + (from & (map.ring_bytes() - 1)));
     StoreRelease(control.produced, from + bytes.ByteLength());
     map.WakeQemu();
     return Number(info, static_cast<double>(from + bytes.ByteLength()));
