@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Phase } from '../../sidecar/protocol/status.js';
 import type { Incarnation } from './incarnation.js';
 import type { World } from './world.js';
 import { HOSTS, STORE_HOST } from './world.js';
@@ -170,6 +171,16 @@ const ROWS: readonly Row[] = [
   { name: 'store restarts', weight: 4, strike: (world) => restartStore(world, world.random.int(0, 3)) },
   { name: 'engine fails', weight: 2, strike: once((world) => anybody(world)?.fail()) },
   { name: 'log corrupt', weight: 1, strike: once((world) => backup(world)?.corrupt()) },
+  {
+    name: 'diverge, and kill primary',
+    weight: 2,
+    strike: once((world) => {
+      const one = backup(world);
+      if (one === null) return;
+      one.machine.diverge();
+      world.schedule.after(world.random.between(0, 60), () => primary(world)?.kill(false));
+    }),
+  },
   { name: 'diverge', weight: 2, strike: once((world) => backup(world)?.machine.diverge()) },
   {
     name: 'replay stuck',
@@ -230,18 +241,80 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** The answer to arm is lost, then the backup is cut off, and the store loses its keys: the worst that arming can meet. */
+function armingStorm(world: World): void {
+  const { random, schedule } = world;
+  const hosts = [...new Set(world.alive.map((one) => one.host))];
+  const answersCut = hosts.map((host) => world.network.cut(STORE_HOST, host));
+  const [a, b] = hosts;
+  const pairCut =
+    a === undefined || b === undefined ? [] : [world.network.cut(a, b), world.network.cut(b, a)];
+  const after = (atMs: number, heals: readonly Heal[]): void => {
+    schedule.after(atMs, () => {
+      for (const heal of heals) heal();
+    });
+  };
+  const backupHost = world.alive.find((one) => one.status?.role === 'backup')?.host;
+  answersCut.forEach((heal, i) => {
+    after(hosts[i] === backupHost ? random.between(0, 300) : random.between(400, 1_500), [heal]);
+  });
+  after(random.between(200, 1_500), pairCut);
+  if (!random.chance(0.5)) return;
+  schedule.after(random.between(300, 1_000), () => {
+    world.storeLosses += 1;
+    world.store.flush();
+  });
+}
+
+const AMBUSHED = [
+  'cloning',
+  'loading',
+  'following',
+  'catchingUp',
+  'arming',
+  'protected',
+  'armed',
+  'handingOver',
+  'claiming',
+  'goingLive',
+  'alone',
+] as const satisfies readonly Phase[];
+
 const TOTAL = ROWS.reduce((sum, row) => sum + row.weight, 0);
 
 /** Draws faults, lets each last a while, and can undo all that still last. */
 export class Faults {
   readonly #world: World;
+  #over = false;
   readonly #lasting = new Set<Heal>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
+  /** One fault now, or some that wait for a phase to be entered: that is where races are. */
   strike(): void {
+    const { random } = this.#world;
+    if (random.chance(0.75)) this.#strikeNow();
+    else this.#ambush(random.pick(AMBUSHED), random.int(1, 2));
+  }
+
+  #ambush(phase: Phase, faults: number): void {
+    const { random, schedule, ambushes } = this.#world;
+    const storm = phase === 'arming' && random.chance(0.5);
+    const spring = (): void => {
+      if (this.#over) return;
+      this.#world.count(`ambush at ${phase}${storm ? ', storm' : ''}`);
+      this.#world.trace(`AMBUSH at ${phase}`);
+      if (storm) schedule.after(random.between(0, 4), () => armingStorm(this.#world));
+      for (let i = 0; !storm && i < faults; i += 1)
+        schedule.after(random.between(0, 25), () => this.#strikeNow());
+    };
+    ambushes.add({ phase, spring });
+  }
+
+  #strikeNow(): void {
+    if (this.#over) return;
     const { random, schedule } = this.#world;
     let at = random.between(0, TOTAL);
     const row = ROWS.find((candidate) => (at -= candidate.weight) < 0) ?? ROWS[0];
@@ -258,6 +331,7 @@ export class Faults {
   }
 
   healAll(): void {
+    this.#over = true;
     for (const heal of [...this.#lasting]) this.#heal(heal, 'all');
   }
 

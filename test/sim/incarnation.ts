@@ -13,7 +13,7 @@ import type { World } from './world.js';
 const STEP_MS = 10;
 const BEAT_TIMEOUT_MS = 400;
 const DIAL_TIMEOUT_MS = 60;
-const RING_BYTES = 3_000;
+const RING_BYTES = 1_000;
 
 type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed';
 
@@ -394,7 +394,7 @@ export class Incarnation implements Endpoint {
     this.#frames += 1;
     const index = this.#frames;
     const { schedule, random } = this.world;
-    this.#pipeAt = Math.max(this.#pipeAt, schedule.now + random.between(0, 2));
+    this.#pipeAt = Math.max(this.#pipeAt, schedule.now + random.between(0, random.chance(0.05) ? 20 : 2));
     schedule.after(this.#pipeAt - schedule.now, () => {
       this.arrives(() => {
         if (this.dead) return;

@@ -14,6 +14,8 @@ export interface LogEvent {
 export interface Output {
   readonly lsn: number;
   readonly hash: string;
+  /** Position of the output before this one in the same history; 0: there is none. */
+  readonly previous: number;
 }
 
 const OUTPUT_EVERY = 3;
@@ -22,18 +24,20 @@ export class Machine {
   /** Log that was taken up. */
   lsn: number;
   #state: number;
+  #lastOutput: number;
   /** Outputs made in this life of the VM, by position: what this machine's history says. */
   readonly made: Map<number, string>;
   diverged = false;
 
-  constructor(lsn = 12, state = 1, made = new Map<number, string>()) {
+  constructor(lsn = 12, state = 1, lastOutput = 0, made = new Map<number, string>()) {
     this.lsn = lsn;
     this.#state = state;
+    this.#lastOutput = lastOutput;
     this.made = made;
   }
 
   clone(): Machine {
-    return new Machine(this.lsn, this.#state, new Map(this.made));
+    return new Machine(this.lsn, this.#state, this.#lastOutput, new Map(this.made));
   }
 
   /** Takes up one event. Returns the output that it leads to, if any. */
@@ -41,7 +45,9 @@ export class Machine {
     this.#state = mix(this.#state ^ event.input, event.to);
     this.lsn = event.to;
     if (event.input % OUTPUT_EVERY !== 0) return null;
-    const output = { lsn: event.to, hash: this.#state.toString(16).padStart(32, '0') };
+    const hash = this.#state.toString(16).padStart(32, '0');
+    const output = { lsn: event.to, hash, previous: this.#lastOutput };
+    this.#lastOutput = event.to;
     this.made.set(output.lsn, output.hash);
     return output;
   }

@@ -14,7 +14,136 @@ export interface Mutant {
   readonly replace: string;
 }
 
-export const MUTANTS: readonly Mutant[] = [];
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'gate-ignores-acks',
+    without: 'an output waits until the backup has acknowledged all log before it',
+    file: 'gate.js',
+    find: "return this.#rule === 'owner' || output.head <= this.#acked;",
+    replace: 'return true;',
+  },
+  {
+    name: 'gate-stays-open',
+    without: 'the gate closes before arm is asked',
+    file: 'primary.js',
+    find: "this.#gate.setRule('ack', received);",
+    replace: '',
+  },
+  {
+    name: 'arm-without-promise',
+    without: 'arm waits for the promise of the backup',
+    file: 'tenure.js',
+    find: 'promised: false, asked: false',
+    replace: 'promised: true, asked: false',
+  },
+  {
+    name: 'no-claim-by-primary',
+    without: 'a primary that lost its armed backup claims before it goes on',
+    file: 'tenure.js',
+    find: 'if (this.#armed === null) {\n            this.#takingBack = false;\n            return',
+    replace: 'if (true) {\n            this.#takingBack = false;\n            return',
+  },
+  {
+    name: 'asked-arm-forgotten',
+    without: 'an arm without an answer counts as one that may be in force',
+    file: 'tenure.js',
+    find: "if (this.asked)\n            return 'asked';",
+    replace: '',
+  },
+  {
+    name: 'refusal-is-final',
+    without: 'a refusal of one attempt to arm is not believed while another may have been carried out',
+    file: 'tenure.js',
+    find: 'if (this.#desk.undecided > 0)\n            return null;',
+    replace: '',
+  },
+  {
+    name: 'epoch-used-again',
+    without: 'each attempt to arm has an epoch of its own',
+    file: 'tenure.js',
+    find: 'this.#highest += 1;\n        this.#pending = { epoch: this.#highest, store, backup, promised: false',
+    replace: 'this.#pending = { epoch: this.#highest, store, backup, promised: false',
+  },
+  {
+    name: 'unknown-is-won',
+    without: 'unknown never means live',
+    file: 'lease.js',
+    find: "if (answer.result === 'unknown') {",
+    replace:
+      "if (answer.result === 'unknown' && answer.op === 'claim') return { op: 'claim', result: 'won' };\n        if (answer.result === 'unknown') {",
+  },
+  {
+    name: 'live-without-claim',
+    without: 'a backup claims before it goes live',
+    file: 'backup.js',
+    find: 'this.#claim(this.#promise, now, out);',
+    replace: "this.#won = true; this.#phase = 'goingLive'; out.push({ type: 'promote' });",
+  },
+  {
+    name: 'clone-promoted',
+    without: 'a clone that was never asked for its promise is never promoted',
+    file: 'backup.js',
+    find: 'if (this.#promise === null)\n            return end',
+    replace:
+      "if (this.#promise === null && this.#replay !== null) { this.#promise = { epoch: 1, store: '' }; this.#won = true; this.#phase = 'goingLive'; out.push({ type: 'promote' }); return null; }\n        if (this.#promise === null)\n            return end",
+  },
+  {
+    name: 'claim-forgotten',
+    without: 'nothing is acknowledged once a claim has begun',
+    file: 'backup.js',
+    find: "return this.#phase === 'claiming' || this.#phase === 'goingLive';",
+    replace: 'return false;',
+  },
+  {
+    name: 'outputs-not-compared',
+    without: 'the outputs of both sides are compared',
+    file: 'retained.js',
+    find: 'if (this.#mine.shift() !== this.#theirs.shift()?.hash)\n                return false;',
+    replace: 'this.#mine.shift(); this.#theirs.shift();',
+  },
+  {
+    name: 'last-outputs-not-compared',
+    without: 'a backup takes over only after outputs on their way were compared with digests it has',
+    file: 'retained.js',
+    find: 'return next !== undefined && next.lsn <= lsn;',
+    replace: 'return false;',
+  },
+  {
+    name: 'outputs-not-retained',
+    without: 'the backup keeps outputs until it knows that the primary has released them',
+    file: 'retained.js',
+    find: 'if (output.n > this.#released)\n                return false;',
+    replace: '',
+  },
+  {
+    name: 'ring-overrun',
+    without: 'no more log is sent than the ring of the backup can hold',
+    file: 'window.js',
+    find: 'this.#consumed + this.#ringBytes',
+    replace: 'Infinity',
+  },
+  {
+    name: 'reclaimed-too-early',
+    without: 'the primary keeps log until it is acknowledged',
+    file: 'primary.js',
+    find: "out.push({ type: 'reclaim', below: received });",
+    replace: "out.push({ type: 'reclaim', below: this.#head });",
+  },
+  {
+    name: 'waits-for-ever-unarmed',
+    without: 'a backup that was never armed gives up after a time',
+    file: 'backup.js',
+    find: 'neverArmed && now - this.#claimedAt > neverArmedMs',
+    replace: 'false',
+  },
+  {
+    name: 'stuck-not-seen',
+    without: 'a backup that replays nothing is found out',
+    file: 'stuck.js',
+    find: 'return now - this.#movedAt > this.#limits.stuckAfterMs;',
+    replace: 'return false;',
+  },
+];
 
 /** The product's own build of the protocol. */
 export function originalFolder(): string {

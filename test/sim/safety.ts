@@ -85,6 +85,11 @@ export class Safety {
         `${who.name} sends output ${output.lsn} for the first time after ${this.#newest.lsn}`,
       );
     }
+    if (output.previous > 0 && !this.#seen.has(output.previous) && !who.machine.diverged) {
+      throw new Violation(
+        `${who.name} releases output ${output.lsn}, but ${output.previous} before it was never sent`,
+      );
+    }
     this.#seen.set(output.lsn, output.hash);
     if (this.#newest === null || output.lsn > this.#newest.lsn) this.#newest = output;
   }

@@ -3,7 +3,7 @@ import type { ColdStart } from '../../sidecar/protocol/config.js';
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
 import type { LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
 import type { Limits } from '../../sidecar/protocol/limits.js';
-import type { Status } from '../../sidecar/protocol/status.js';
+import type { Phase, Status } from '../../sidecar/protocol/status.js';
 import { Incarnation } from './incarnation.js';
 import { SIM_LIMITS } from './limits.js';
 import type { Output } from './machine.js';
@@ -26,6 +26,12 @@ export interface StoreWeather {
   late: number;
 }
 
+/** Something that happens as soon as anybody enters a phase. */
+export interface Ambush {
+  readonly phase: Phase;
+  spring(): void;
+}
+
 /** Everything there is, and what is written down of it. */
 export class World {
   readonly product: Product;
@@ -39,6 +45,7 @@ export class World {
   readonly weather: StoreWeather = { lostRequests: 0, lostAnswers: 0, late: 0 };
   readonly downHosts = new Set<string>();
   readonly frozenHosts = new Set<string>();
+  readonly ambushes = new Set<Ambush>();
   incarnations: Incarnation[] = [];
   life = 0;
   cloneFailures = 0;
@@ -166,9 +173,18 @@ export class World {
 
   statusChanged(who: Incarnation, before: Status | null): void {
     const { phase, role } = who.core.status;
-    if (phase !== before?.phase) this.count(`phase ${phase}`);
+    if (phase !== before?.phase) this.#entered(phase);
     if (before?.role === 'backup' && role === 'primary') this.#tookOver(who);
     this.safety.owners(this.incarnations);
+  }
+
+  #entered(phase: Phase): void {
+    this.count(`phase ${phase}`);
+    for (const ambush of this.ambushes) {
+      if (ambush.phase !== phase) continue;
+      this.ambushes.delete(ambush);
+      ambush.spring();
+    }
   }
 
   #tookOver(who: Incarnation): void {
