@@ -21,7 +21,8 @@ async function codeOfPromise(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-describe('descriptors', () => {
+describe('descriptors', function () {
+  this.timeout(20_000);
   const scratch = new ScratchFolder();
   let pair: [number, number];
 

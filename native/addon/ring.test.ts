@@ -13,7 +13,8 @@ function settings(change: Partial<RingSettings> = {}): RingSettings {
   return { ringBytes: SMALL, start: 'replay', beatTimeoutMs: 250, quiesceMsMax: 500, ...change };
 }
 
-describe('ring', () => {
+describe('ring', function () {
+  this.timeout(20_000);
   const scratch = new ScratchFolder();
   const rings: Ring[] = [];
   const shims: FakeShim[] = [];

@@ -23,7 +23,8 @@ function watchThreads(): number {
   return names.filter((name) => name.startsWith('ring-watch')).length;
 }
 
-describe('watch', () => {
+describe('watch', function () {
+  this.timeout(20_000);
   const scratch = new ScratchFolder();
   const rings: Ring[] = [];
   const shims: FakeShim[] = [];

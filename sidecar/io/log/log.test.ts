@@ -55,7 +55,8 @@ const anyEvent = fc.oneof(
   fc.constantFrom(1, 2, 6, 30, 31, 34, 37, 39).map(bare),
 );
 
-describe('log', () => {
+describe('log', function () {
+  this.timeout(20_000);
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-log-'));
   const sources: LogSource[] = [];
   let serial = 0;
