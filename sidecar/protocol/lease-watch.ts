@@ -4,7 +4,7 @@ import type { LeaseAnswer, LeaseRecord } from './lease-messages.js';
 import type { Limits } from './limits.js';
 import type { Outbox } from './outbox.js';
 import type { LeaseTrouble } from './reasons.js';
-import type { Term } from './tenure.js';
+import type { Ground, Term } from './tenure.js';
 import type { Millis, Nonce, StoreId } from './types.js';
 
 /** What an owner's look at the lease means. */
@@ -41,10 +41,8 @@ export function judgeRecord(record: LeaseRecord, term: Term, armed: boolean, me:
 }
 
 /** What one look has shown. */
-export interface Sight {
+export interface Sight extends Ground {
   readonly verdict: Verdict;
-  /** The store's present name; empty when there is no key. */
-  readonly store: StoreId;
   readonly at: Millis;
 }
 
@@ -71,12 +69,12 @@ export class LeaseWatch {
     return verdict === 'missing' || verdict === 'foreignStore' ? verdict : null;
   }
 
-  /** The name to arm under; null: not known, or known too long ago. */
-  usableStore(now: Millis): StoreId | null {
+  /** Where to arm; null: not known, or known too long ago. */
+  ground(now: Millis): Ground | null {
     if (this.#desk.trouble !== null || this.#sight === null) return null;
     if (now - this.#sight.at > 2 * this.#limits.peekMs) return null;
-    const { verdict, store } = this.#sight;
-    return verdict === 'usable' || verdict === 'stale' ? store : null;
+    const { verdict } = this.#sight;
+    return verdict === 'usable' || verdict === 'stale' ? this.#sight : null;
   }
 
   /** What was seen or asked before no longer counts: look now. */
@@ -117,11 +115,20 @@ export class LeaseWatch {
     if (answer?.op !== 'peek' || answer.result === 'unknown') return null;
     this.#desk.drop();
     this.#dueAt = now + this.#limits.peekMs;
-    this.#sight =
-      answer.result === 'missing'
-        ? { verdict: 'missing', store: '', at: now }
-        : { verdict: judgeRecord(answer.record, term, armed, this.#me), store: answer.record.store, at: now };
+    this.#sight = this.#interpret(answer, term, armed, now);
     return this.#sight;
+  }
+
+  #interpret(
+    answer: Extract<LeaseAnswer, { op: 'peek'; result: 'present' | 'missing' }>,
+    term: Term,
+    armed: boolean,
+    now: Millis,
+  ): Sight {
+    if (answer.result === 'missing') return { verdict: 'missing', store: '', run: '', at: now };
+    const { record } = answer;
+    const verdict = judgeRecord(record, term, armed, this.#me);
+    return { verdict, store: record.store, run: record.run, at: now };
   }
 
   #reopenOverdue(now: Millis): void {

@@ -57,6 +57,8 @@ export class Primary implements Role {
   #handover: Handover | null = null;
   #lastLoss: LossReason | null = null;
   #lastReleased = 0;
+  /** Whether the epoch asked for is armed cannot be found out: arm another one. */
+  #doubt = false;
 
   private constructor(context: Context, phase: PrimaryPhase, head: Lsn, lastIndex: number) {
     const { limits, nonce } = context.config;
@@ -120,7 +122,7 @@ export class Primary implements Role {
       protection: primaryProtection({
         phase: this.#phase,
         enabled: this.#enabled,
-        rearming: this.#tenure?.armed === true && this.#tenure.pending !== null,
+        rearming: this.#tenure?.armed === true && this.#tenure.moving,
         suspect: this.#standby?.detector.suspect ?? false,
         lastLoss: this.#lastLoss,
         lease,
@@ -226,7 +228,7 @@ export class Primary implements Role {
     if (this.#phase === 'cloning' && waited > limits.cloneGiveUpMs) {
       this.#lose('cloneFailed', 'the clone took too long', now, out);
     } else if (this.#phase === 'catchingUp') {
-      if (this.#watch.usableStore(now) === null) this.#progressSince = now;
+      if (this.#watch.ground(now) === null) this.#progressSince = now;
       else if (waited > limits.catchUpGiveUpMs) {
         this.#lose('cloneFailed', 'the backup did not catch up in time', now, out);
       }
@@ -386,9 +388,9 @@ export class Primary implements Role {
     const tenure = this.#tenure;
     if (tenure === null) return;
     if (tenure.armed) out.send(standby.link, { type: 'armed', epoch: tenure.term.epoch });
-    const { pending } = tenure;
-    if (pending === null || tenure.promised) return;
-    out.send(standby.link, { type: 'prepare', epoch: pending.epoch, store: pending.store });
+    const { candidate } = tenure;
+    if (candidate === null) return;
+    out.send(standby.link, { type: 'prepare', epoch: candidate.epoch, store: candidate.store });
   }
 
   // ---- clone ----
@@ -463,6 +465,15 @@ export class Primary implements Role {
         out.report('warn', news.reason, 'the lease store refused to arm');
         if (this.#phase === 'arming') this.#backToCatchingUp(now, out);
         return null;
+      case 'armDoubtful':
+        this.#doubt = true;
+        this.#watch.restart(now);
+        out.report(
+          'warn',
+          news.reason,
+          'it is not known whether the epoch is armed; asking for a new promise',
+        );
+        return null;
       case 'won':
       case 'sole':
         this.#becomeAlone('the lease is ours', now, out);
@@ -492,8 +503,8 @@ export class Primary implements Role {
         return null;
       case 'usable':
       case 'stale':
-        tenure.storeUsable(sight.store, now, out);
-        if (sight.verdict === 'stale' || tenure.armedVoid) this.#rearm(sight, out);
+        tenure.storeUsable(sight, now, out);
+        if (sight.verdict === 'stale' || this.#doubt || tenure.backupBoundInVain) this.#rearm(sight, out);
         return null;
     }
   }
@@ -502,9 +513,13 @@ export class Primary implements Role {
   #rearm(sight: Sight, out: Outbox): void {
     const tenure = this.#tenure;
     const standby = this.#standby;
-    if (this.#phase !== 'protected' || standby === null || tenure?.armed !== true || tenure.asked) return;
-    if (tenure.pending?.store === sight.store) return; // under way
-    const term = tenure.prepare(sight.store, standby.nonce);
+    if (standby === null || tenure === null) return;
+    if (this.#phase !== 'protected' && !(this.#phase === 'arming' && this.#doubt)) return;
+    // Under way, or asked: an answer will come.
+    if (tenure.candidate?.store === sight.store && tenure.candidate.run === sight.run) return;
+    if (tenure.asked && !this.#doubt) return;
+    this.#doubt = false;
+    const term = tenure.prepare(sight, standby.nonce);
     out.report('warn', 'rearming', `the lease store is not what it was; arming epoch ${term.epoch}`);
     out.send(standby.link, { type: 'prepare', epoch: term.epoch, store: term.store });
   }
@@ -514,7 +529,7 @@ export class Primary implements Role {
   #failover(now: Millis, out: Outbox): void {
     if (
       this.#phase !== 'protected' ||
-      this.#tenure?.pending !== null ||
+      this.#tenure?.moving !== false ||
       this.#standby?.detector.suspect !== false
     ) {
       out.report('warn', 'notProtected', 'no planned failover: the VM is not protected now');
@@ -556,7 +571,7 @@ export class Primary implements Role {
     const tenure = this.#tenure;
     if (tenure === null) return;
     if (this.#phase === 'catchingUp') this.#closeGate(standby, tenure, now, out);
-    if (!tenure.promised || tenure.asked) return;
+    if (!tenure.mayArm) return;
     const { received } = standby;
     if (received === null || received < this.#gateClosedAt) return;
     tenure.arm(now, out);
@@ -564,13 +579,13 @@ export class Primary implements Role {
 
   /** Caught up, and the store can be used: from here on every output waits for the backup. */
   #closeGate(standby: Standby, tenure: Tenure, now: Millis, out: Outbox): void {
-    const store = this.#watch.usableStore(now);
+    const ground = this.#watch.ground(now);
     const { received } = standby;
-    if (store === null || received === null || standby.link === null || standby.detector.suspect) return;
+    if (ground === null || received === null || standby.link === null || standby.detector.suspect) return;
     if (standby.lag.lagMs(now) >= this.#context.config.limits.lagNoteMs) return;
     this.#gateClosedAt = this.#head;
     this.#gate.setRule('ack', received);
-    const term = tenure.prepare(store, standby.nonce);
+    const term = tenure.prepare(ground, standby.nonce);
     out.send(standby.link, { type: 'prepare', epoch: term.epoch, store: term.store });
     this.#enter('arming', out, `the backup has caught up; arming epoch ${term.epoch}`);
   }
@@ -612,6 +627,7 @@ export class Primary implements Role {
     if (standby === null || this.#tenure === null) return;
     this.#standby = null;
     this.#handover = null;
+    this.#doubt = false;
     this.#lastLoss = reason;
     if (standby.link !== null) out.push({ type: 'closeLink', link: standby.link, reason });
     if (!standby.loaded) out.push({ type: 'abortClone', attempt: standby.attempt });

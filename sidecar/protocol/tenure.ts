@@ -13,9 +13,24 @@ export interface Term {
 
 type ArmRefusal = Extract<LeaseAnswer, { op: 'arm'; result: 'refused' }>['reason'];
 
-interface Pending extends Term {
+/** An epoch in a store. */
+export interface Term {
+  readonly epoch: Epoch;
+  readonly store: StoreId;
+}
+
+/** A store that can be armed in, and the life of it that was seen. */
+export interface Ground {
+  readonly store: StoreId;
+  readonly run: string;
+}
+
+interface Candidate extends Term {
+  readonly run: string;
   readonly backup: Nonce;
-  promised: boolean;
+}
+
+interface Pending extends Candidate {
   /** Arm was asked, and no certain refusal of all attempts has come: it may be in force. */
   asked: boolean;
 }
@@ -23,21 +38,25 @@ interface Pending extends Term {
 /** What an answer has settled. */
 export type TenureNews =
   | { readonly type: 'armed'; readonly term: Term }
-  | { readonly type: 'armRefused'; readonly reason: 'missing' | 'foreignStore' }
+  /** No attempt was carried out. */
+  | { readonly type: 'armRefused'; readonly reason: ArmRefusal }
+  /** This attempt was not carried out, an earlier one may have been: only a new promise helps. */
+  | { readonly type: 'armDoubtful'; readonly reason: ArmRefusal }
   /** Sole owner again. */
   | { readonly type: 'sole' }
   | { readonly type: 'won'; readonly term: Term }
   | { readonly type: 'lost' };
 
 /**
- * An owner's knowledge of who may win what. Three things can be in force:
+ * An owner's knowledge of who may win what. Four things can be in force:
  *
  * - `owned`: this side has won this epoch; nobody can win it any more. Sole owner.
  * - `armed`: either side may win this epoch.
- * - `pending`: an epoch the backup was asked to promise itself to. Arm is asked only after the promise.
+ * - `candidate`: an epoch the backup was asked to promise itself to.
+ * - `pending`: an epoch the backup has promised itself to. Only then arm is asked.
  *
- * A promise binds the backup to the pending epoch alone, so `armed` is void for it from then on. When the
- * backup is gone, exactly one of these is right (`takeBack`):
+ * A promise binds the backup to that epoch alone, and says that it has not begun to claim. So what was armed or
+ * pending before is void for it. When the backup is gone, exactly one of these is right (`takeBack`):
  *
  * | pending asked | owned | armed | void | the owner                                                      |
  * |---------------|-------|-------|------|----------------------------------------------------------------|
@@ -52,6 +71,7 @@ export class Tenure {
   #owned: Term | null;
   #armed: Term | null = null;
   #armedVoid = false;
+  #candidate: Candidate | null = null;
   #pending: Pending | null = null;
   #highest: Epoch;
   #takingBack = false;
@@ -76,24 +96,31 @@ export class Tenure {
 
   /** The backup could win something: it is worth telling it to take over. */
   get backupMayWin(): boolean {
-    return this.#pending?.asked === true || (this.#armed !== null && !this.#armedVoid);
+    return this.asked || (this.#armed !== null && !this.#armedVoid);
   }
 
-  /** The backup is bound to another epoch than the armed one: it can win nothing until the next is armed. */
-  get armedVoid(): boolean {
-    return this.#armedVoid;
+  /** A new epoch is on its way. */
+  get moving(): boolean {
+    return this.#candidate !== null || this.#pending !== null;
   }
 
-  get pending(): Term | null {
-    return this.#pending;
+  /** The promise that the backup was asked for and has not given. */
+  get candidate(): (Term & Ground) | null {
+    return this.#candidate;
   }
 
-  get promised(): boolean {
-    return this.#pending?.promised === true;
+  /** The backup has promised, and arm is not asked yet. */
+  get mayArm(): boolean {
+    return this.#pending?.asked === false;
   }
 
   get asked(): boolean {
     return this.#pending?.asked === true;
+  }
+
+  /** The backup is bound to an epoch that will never be in force: it can win nothing until the next one. */
+  get backupBoundInVain(): boolean {
+    return this.#armedVoid && this.#pending === null;
   }
 
   /** Waits for a usable store, to take the VM back in a new epoch. */
@@ -101,32 +128,36 @@ export class Tenure {
     return this.#takingBack && !this.asked && this.#armed !== null && this.#armedVoid;
   }
 
-  /** Begins a new epoch in `store`; the caller asks the backup for its promise. */
-  prepare(store: StoreId, backup: Nonce): Term {
-    invariant(!this.asked, 'an epoch that may be armed is not given up');
-    this.#highest += 1;
-    this.#pending = { epoch: this.#highest, store, backup, promised: false, asked: false };
-    return this.#pending;
+  /** Begins a new epoch; the caller asks the backup for its promise. */
+  prepare(ground: Ground, backup: Nonce): Term {
+    this.#candidate = this.#next(ground, backup);
+    return this.#candidate;
   }
 
-  /** The backup has promised. False: not what it was asked for. */
+  /** The backup has promised. False: it was never asked for that. */
   promise(epoch: Epoch, store: StoreId): boolean {
-    const pending = this.#pending;
-    if (pending?.epoch !== epoch || pending.store !== store) return false;
-    pending.promised = true;
-    if (this.#armed !== null) this.#armedVoid = true;
+    if (epoch > this.#highest) return false;
+    if (this.#armed !== null && epoch > this.#armed.epoch) this.#armedVoid = true;
+    const candidate = this.#candidate;
+    if (candidate?.epoch !== epoch) return true; // overtaken, or said twice
+    if (candidate.store !== store) return false;
+    // What was asked for before is void: its answer does not matter any more.
+    this.#desk.drop();
+    this.#pending = { ...candidate, asked: false };
+    this.#candidate = null;
     return true;
   }
 
   arm(now: Millis, out: Outbox): void {
     const pending = this.#pending;
-    invariant(pending?.promised === true && !pending.asked, 'arm is asked once, and after the promise');
+    invariant(pending !== null && !pending.asked, 'arm is asked once, and after the promise');
     this.#askArm(pending, now, out);
   }
 
   /** The backup is gone. `sole`: nothing to ask; else an answer will bring news. */
   takeBack(now: Millis, out: Outbox): 'sole' | 'asked' {
     this.#takingBack = true;
+    this.#candidate = null;
     if (this.asked) return 'asked'; // the question stands; its history of attempts must not be forgotten
     this.#pending = null;
     if (this.#armed === null) {
@@ -137,12 +168,11 @@ export class Tenure {
     return 'asked';
   }
 
-  /** The store can be used, as `store`: go on if that was waited for. */
-  storeUsable(store: StoreId, now: Millis, out: Outbox): void {
+  /** The store can be used: go on if that was waited for. */
+  storeUsable(ground: Ground, now: Millis, out: Outbox): void {
     if (!this.awaitsStore) return;
     // The backup is bound to an epoch that is not in force: nobody but this side can win what comes now.
-    this.#highest += 1;
-    this.#pending = { epoch: this.#highest, store, backup: '', promised: true, asked: false };
+    this.#pending = { ...this.#next(ground, ''), asked: false };
     this.#askArm(this.#pending, now, out);
   }
 
@@ -154,10 +184,15 @@ export class Tenure {
     return null;
   }
 
+  #next(ground: Ground, backup: Nonce): Candidate {
+    this.#highest += 1;
+    return { epoch: this.#highest, store: ground.store, run: ground.run, backup };
+  }
+
   #askArm(pending: Pending, now: Millis, out: Outbox): void {
     pending.asked = true;
-    const { store, epoch, backup } = pending;
-    this.#desk.ask({ op: 'arm', store, epoch, primary: this.#me, backup }, now, out);
+    const { store, run, epoch, backup } = pending;
+    this.#desk.ask({ op: 'arm', store, run, epoch, primary: this.#me, backup }, now, out);
   }
 
   #askClaim(term: Term, now: Millis, out: Outbox): void {
@@ -171,6 +206,7 @@ export class Tenure {
     this.#owned = term;
     this.#armed = null;
     this.#armedVoid = false;
+    this.#candidate = null;
     this.#pending = null;
     this.#takingBack = false;
     return { type: 'won', term };
@@ -193,7 +229,7 @@ export class Tenure {
     // Our own attempt would have been answered `ok`: another's epoch is there.
     if (reason === 'epochHigher' || reason === 'notOwner') return { type: 'lost' };
     // Another attempt may have been carried out: the backup may have won before the keys went. Ask on.
-    if (this.#desk.undecided > 0) return null;
+    if (this.#desk.undecided > 0) return this.#takingBack ? null : { type: 'armDoubtful', reason };
     this.#pending = null;
     this.#desk.drop();
     if (!this.#takingBack) return { type: 'armRefused', reason };

@@ -33,8 +33,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'arm-without-promise',
     without: 'arm waits for the promise of the backup',
     file: 'tenure.js',
-    find: 'promised: false, asked: false',
-    replace: 'promised: true, asked: false',
+    find: 'this.#candidate = this.#next(ground, backup);',
+    replace:
+      'this.#candidate = this.#next(ground, backup); this.#pending = { ...this.#candidate, asked: false };',
   },
   {
     name: 'no-claim-by-primary',
@@ -54,15 +55,15 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'refusal-is-final',
     without: 'a refusal of one attempt to arm is not believed while another may have been carried out',
     file: 'tenure.js',
-    find: 'if (this.#desk.undecided > 0)\n            return null;',
-    replace: '',
+    find: 'if (this.#desk.undecided > 0)',
+    replace: 'if (false)',
   },
   {
     name: 'epoch-used-again',
     without: 'each attempt to arm has an epoch of its own',
     file: 'tenure.js',
-    find: 'this.#highest += 1;\n        this.#pending = { epoch: this.#highest, store, backup, promised: false',
-    replace: 'this.#pending = { epoch: this.#highest, store, backup, promised: false',
+    find: 'this.#highest += 1;',
+    replace: '',
   },
   {
     name: 'unknown-is-won',

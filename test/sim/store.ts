@@ -109,6 +109,8 @@ export class Store {
     if (key.store !== store) return { op: 'arm', result: 'refused', reason: 'foreignStore' };
     const same = key.epoch === epoch && key.primary === primary && key.backup === backup;
     if (same) return { op: 'arm', result: 'ok' };
+    if (request.run !== String(this.#run) && !this.durable)
+      return { op: 'arm', result: 'refused', reason: 'run' };
     if (key.epoch >= epoch) return { op: 'arm', result: 'refused', reason: 'epochHigher' };
     const owner = key.winner ?? (key.backup === primary ? primary : key.primary);
     if (key.epoch === epoch - 1 && key.epoch > 0 && owner !== primary) {
@@ -145,6 +147,10 @@ export class Store {
     if (key === null) return { op: 'peek', result: 'missing' };
     const { store, epoch, primary, backup, winner, run } = key;
     const claimable = run === this.#run || this.durable;
-    return { op: 'peek', result: 'present', record: { store, epoch, primary, backup, winner, claimable } };
+    return {
+      op: 'peek',
+      result: 'present',
+      record: { store, epoch, primary, backup, winner, run: String(this.#run), claimable },
+    };
   }
 }
