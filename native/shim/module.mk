@@ -6,7 +6,6 @@ SHIM_C := $(sort $(filter-out %_test.c shim/fake_qemu.c,$(wildcard shim/*.c)))
 SHIM_H := $(wildcard shim/*.h) $(wildcard ftlog/*.h)
 SHIM_TESTS := $(patsubst shim/%_test.c,$(SHIM_BUILD)/%_test,$(wildcard shim/*_test.c))
 SHIM_WARNINGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-# -fno-builtin for what is interposed: the compiler must not rewrite fwrite or putc calls.
 SHIM_FLAGS := $(SHIM_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-plt
 SHIM_SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -21,11 +20,20 @@ $(BUILD)/lockstep-shim.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -shared -Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
 
-# The same inside QEMU with undefined behaviour trapped: LD_PRELOAD this one instead.
+# The same with sanitizers, to run inside a stock QEMU. Undefined behaviour traps:
+#   LD_PRELOAD=.../lockstep-shim-ubsan.so
+# Addresses (QEMU itself is not instrumented; its coroutines make ASan warn about stacks once):
+#   LD_PRELOAD="$(gcc -print-file-name=libasan.so) .../lockstep-shim-asan.so" ASAN_OPTIONS=detect_leaks=0
+sanitized: $(BUILD)/lockstep-shim-ubsan.so $(BUILD)/lockstep-shim-asan.so
+.PHONY: sanitized
 $(BUILD)/lockstep-shim-ubsan.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared \
 		-Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
+
+$(BUILD)/lockstep-shim-asan.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -fsanitize=address -shared -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
 
 # The whole shim in a fake QEMU. -rdynamic: the shim looks QEMU's symbols up at run time.
 $(SHIM_BUILD)/shim_test: shim/shim_test.c shim/fake_qemu.c $(SHIM_C) $(SHIM_H) ftlog/parse.c
@@ -56,4 +64,4 @@ shim-format:
 	clang-format -i shim/*.c shim/*.h
 
 shim-clean:
-	rm -rf $(SHIM_BUILD) $(BUILD)/lockstep-shim.so $(BUILD)/lockstep-shim-ubsan.so
+	rm -rf $(SHIM_BUILD) $(BUILD)/lockstep-shim*.so
