@@ -4,7 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import { systemCode } from './errors.js';
 import { namespacesOf, netnsFile, type HostLayout, type PairLayout } from './layout.js';
-import { run } from './run.js';
+import { run, type RunOptions } from './run.js';
 
 export const HOST_BRIDGE = 'br0';
 export const HOST_TAP = 'tap0';
@@ -62,15 +62,20 @@ async function addNamespace(netns: string): Promise<void> {
 }
 
 /** Runs a program in a network namespace of the pair, to its end. */
-export function inNetns(netns: string, file: string, args: readonly string[]): Promise<string> {
-  return run('nsenter', [`--net=${netnsFile(netns)}`, '--', file, ...args]);
+export function inNetns(
+  netns: string,
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  return run('nsenter', [`--net=${netnsFile(netns)}`, '--', file, ...args], options);
 }
 
 /** Makes the pair's network. None of its namespaces may exist. */
 export async function makeNetwork(pair: PairLayout): Promise<void> {
   for (const netns of namespacesOf(pair)) await addNamespace(netns);
   for (const [netns, lines] of networkBatches(pair)) {
-    await run('ip', ['-n', netns, '-batch', '-'], { input: lines.join('\n') + '\n' });
+    await inNetns(netns, 'ip', ['-batch', '-'], { input: lines.join('\n') + '\n' });
   }
 }
 
@@ -114,6 +119,6 @@ export async function healLinks(host: HostLayout): Promise<void> {
 
 /** Pulls or plugs the host's network cable. */
 export async function setCable(pair: PairLayout, host: HostLayout, plugged: boolean): Promise<void> {
-  const line = ['link', 'set', `to-host-${host.name}`, plugged ? 'up' : 'down'];
-  await run('ip', ['-n', pair.bridgeNetns, ...line]);
+  const state = plugged ? 'up' : 'down';
+  await inNetns(pair.bridgeNetns, 'ip', ['link', 'set', `to-host-${host.name}`, state]);
 }
