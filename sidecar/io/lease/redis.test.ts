@@ -56,6 +56,21 @@ async function contractStore(durable: boolean): Promise<ContractStore> {
   };
 }
 
+const QUICK_SYNC = ['--repl-diskless-sync-delay', '0'];
+
+/** The server's data become those of the one at `port`; then it is a master again. */
+async function copyFrom(server: RedisServer, port: number): Promise<void> {
+  await admin(server, async (redis) => {
+    await redis.replicaof('127.0.0.1', port);
+    const deadlineMs = Date.now() + 15_000;
+    while (!(await redis.info('replication')).includes('master_link_status:up')) {
+      if (Date.now() > deadlineMs) throw new Error('no replication');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await redis.replicaof('NO', 'ONE');
+  });
+}
+
 async function isMarkedDurable(server: RedisServer, password = ''): Promise<boolean> {
   const mark = await admin(server, (redis) => redis.hget(leaseKey('lockstep:', VM), 'durable'), password);
   return mark === '1';
@@ -213,6 +228,26 @@ describe('lease on redis-server: what the server is', function () {
           expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown run');
         }),
     ));
+
+  it("a server that took over another's older data, without a restart, is not believed", async () => {
+    const port = await freePort();
+    await withServer({ durable: false, extraArgs: QUICK_SYNC }, (a) =>
+      withServer({ durable: false, extraArgs: ['--port', String(port), ...QUICK_SYNC] }, (b) =>
+        withLease({ vm: VM, socketPath: a.socketPath }, async (lease) => {
+          await lease.ask(FOUND);
+          await lease.ask(ARM);
+          const key = leaseKey('lockstep:', VM);
+          const armed = await admin(a, (redis) => redis.dumpBuffer(key));
+          await admin(b, (redis) => redis.restore(key, 0, armed));
+          expect(wordOf(await lease.ask({ ...CLAIM, nonce: P }))).to.equal('won');
+          await copyFrom(a, port);
+          const peeked = await lease.ask(PEEK);
+          expect(peeked.op === 'peek' && peeked.result === 'present' && peeked.record.winner).to.equal(null);
+          expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown run');
+        }),
+      ),
+    );
+  });
 
   it('a key of another shape is UNKNOWN', () =>
     withServer({ durable: false }, (server) =>

@@ -96,7 +96,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   readonly #redis: Redis;
   readonly #key: string;
   readonly #callTimeoutMs: number;
-  /** run_id of the server for which `appendfsync always` without replicas was seen, else ''. */
+  /** Life of the server for which `appendfsync always` without replicas was seen, else ''. */
   #durableRun = '';
   #callsUnderWay = 0;
   #lastError = 'not connected yet';
@@ -128,6 +128,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   async ask(request: LeaseRequest): Promise<LeaseAnswer> {
     try {
       const answer = answerOf(request, await this.#call(request.op, argumentsOf(request)));
+      this.#markUp();
       if (answer.result === 'unknown')
         this.#tell(new Trouble(answer.reason, `${request.op}: ${answer.reason}`));
       else this.#told = '';
@@ -159,9 +160,9 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     this.#call('peek', []).then(
       () => this.#markUp(),
       (error: unknown) => {
-        const { reason } = this.#tell(this.#troubleOf(error as Error));
-        // What is stored under the key is not the connection's fault; a server that errs will do so again.
-        if (reason === 'damaged' || reason === 'storeError') this.#markUp();
+        const { message } = this.#tell(this.#troubleOf(error as Error));
+        // It reads its files and will answer soon: begin anew then.
+        if (message.startsWith('LOADING')) this.#dropConnection(message);
       },
     );
   }
@@ -207,10 +208,14 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   }
 
   /** What is under way on this connection stays unknown; a new one starts clean. */
-  #dropSlowConnection(): string {
-    this.#lastError = `no answer within ${this.#callTimeoutMs} ms`;
+  #dropConnection(why: string): string {
+    this.#lastError = why;
     this.#redis.stream.destroy();
-    return this.#lastError;
+    return why;
+  }
+
+  #dropSlowConnection(): string {
+    return this.#dropConnection(`no answer within ${this.#callTimeoutMs} ms`);
   }
 
   async #roundTrip(op: LeaseOp, args: string[]): Promise<LeaseReply> {
@@ -224,8 +229,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     const raw =
       answered.status === 'fulfilled' ? answered.value : await this.#evalAfter(answered.reason, scriptArgs);
     const reply = parseReply(raw);
-    this.#durableRun = synced.value ? reply.runId : '';
-    const believedInVain = believedRun !== '' && believedRun === reply.runId && !synced.value;
+    this.#durableRun = synced.value ? reply.run : '';
+    const believedInVain = believedRun !== '' && believedRun === reply.run && !synced.value;
     if (believedInVain && (reply.result === 'won' || reply.result === 'ok')) {
       throw new Trouble('notDurable', 'appendfsync is not `always` any more');
     }

@@ -7,8 +7,8 @@ import type { LeaseTrouble } from '../../protocol/reasons.js';
 export interface LeaseReply {
   readonly result: string;
   readonly reason: string;
-  /** run_id of the server that answered. */
-  readonly runId: string;
+  /** Life of the server that answered. */
+  readonly run: string;
   readonly record: LeaseRecord | null;
 }
 
@@ -53,9 +53,9 @@ const ARM_REFUSALS = ['missing', 'foreignStore', 'epochHigher', 'notOwner'] as c
 export function parseReply(raw: unknown): LeaseReply {
   const parsed = REPLY_SHAPE.safeParse(raw);
   if (!parsed.success) throw new LeaseReplyError('the lease script answered in an unknown shape');
-  const [result = '', reason = '', runId = '', ...fields] = parsed.data;
+  const [result = '', reason = '', run = '', ...fields] = parsed.data;
   const readable = fields.length > 0 && reason !== 'damaged';
-  return { result, reason, runId, record: readable ? parseRecord(fields) : null };
+  return { result, reason, run, record: readable ? parseRecord(fields) : null };
 }
 
 function parseRecord(fields: readonly string[]): LeaseRecord {

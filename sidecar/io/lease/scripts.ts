@@ -2,12 +2,12 @@
 /**
  * The lease operations as Lua; each is atomic. protocol/lease-messages.ts says what they mean.
  *
- * KEYS[1] is the record, a hash: store, epoch, primary, backup, winner, run (the server's run_id at arm), durable
- * ('1' or '0', at arm). ARGV[1] is the run_id for which the caller saw `appendfsync always` (or ''): CONFIG cannot be
+ * KEYS[1] is the record, a hash: store, epoch, primary, backup, winner, run (the server's life at arm: its run_id and
+ * replication id), durable ('1' or '0', at arm). ARGV[1] is the life for which the caller saw `appendfsync always` (or ''): CONFIG cannot be
  * called from a script, so the setting is asked beside it on the same connection and pinned to the server's life.
  * ARGV[2] is the operation, its own arguments follow.
  *
- * Every operation answers with a flat array: result, reason, run_id now, then the seven fields ('' where absent) and
+ * Every operation answers with a flat array: result, reason, run now, then the seven fields ('' where absent) and
  * claimable ('1' or '0'); only the first three when there is no record.
  */
 
@@ -19,11 +19,13 @@ local function info(section, field)
   return string.match(redis.call('INFO', section), field .. ':([^\\r\\n]*)') or ''
 end
 
-local run_now = info('server', 'run_id')
+local process_now = info('server', 'run_id')
+-- The replication id changes when a server takes over another's data without a restart.
+local run_now = process_now .. ':' .. info('replication', 'master_replid')
 
 -- Durable: no answered write is lost, by restart (append-only, synced always) or by failover (no replica).
 local function durable_now()
-  return run_now ~= '' and ARGV[1] == run_now
+  return ARGV[1] == run_now
     and info('persistence', 'aof_enabled') == '1'
     and info('replication', 'role') == 'master'
     and info('replication', 'connected_slaves') == '0'
@@ -44,8 +46,11 @@ end
 
 -- Why an absent winner cannot be believed; '' when it can. A record armed under a promise is bound to that promise.
 local function trouble(record)
-  if record.durable == '1' then return durable_now() and '' or 'notDurable' end
-  return record.run == run_now and '' or 'run'
+  local same_life = record.run == run_now
+  local other_data = not same_life and string.find(record.run, process_now .. ':', 1, true) == 1
+  if other_data or (not same_life and record.durable ~= '1') then return 'run' end
+  if record.durable == '1' and not durable_now() then return 'notDurable' end
+  return ''
 end
 
 local function answer(result, reason)
