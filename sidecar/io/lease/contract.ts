@@ -4,7 +4,7 @@
  * A store for the suite is one server's life with one VM; `restart` and `loseKeys` are the faults that it must have.
  */
 import { expect } from 'chai';
-import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../protocol/lease-messages.js';
 import type { LeaseStore } from './port.js';
 
 export interface ContractStore {
@@ -32,7 +32,7 @@ export function wordOf(answer: LeaseAnswer): string {
 }
 
 function arm(epoch: number, primary: string, backup: string, store = S): LeaseRequest {
-  return { op: 'arm', store, epoch, primary, backup };
+  return { op: 'arm', store, run: '', epoch, primary, backup };
 }
 
 function claim(epoch: number, nonce: string, store = S): LeaseRequest {
@@ -255,6 +255,22 @@ const ROWS: readonly Row[] = [
     steps: [...ARMED, ['claim 2 P', 'won'], 'restart, kept', ['claim 2 B', 'lost'], ['claim 2 P', 'won']],
   },
   {
+    what: 'an arm made before the restart of a store that is not durable is refused, unless it was carried out',
+    steps: [
+      ...ARMED,
+      'restart, kept',
+      ['arm 2 P B', 'ok'],
+      ['arm 3 P B', 'refused run'],
+      ['peek', 'present'],
+      ['arm 3 P B', 'ok'],
+    ],
+  },
+  {
+    what: 'an arm made before the restart of a durable store is taken',
+    durable: true,
+    steps: [...ARMED, 'restart, kept', ['arm 3 P B', 'ok'], ['claim 3 B', 'won']],
+  },
+  {
     what: 'a store that is not durable is not believed after its restart, until armed again',
     steps: [
       ...ARMED,
@@ -273,12 +289,35 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-async function take(step: Step, store: ContractStore, lease: LeaseStore): Promise<void> {
+/** One client, and the life of the server that it last saw: an `arm` names it. */
+class Owner {
+  #run: string | null = null;
+
+  constructor(readonly lease: LeaseStore) {}
+
+  async ask(request: LeaseRequest): Promise<LeaseAnswer> {
+    if (request.op !== 'arm') return this.#look(await this.lease.ask(request));
+    if (this.#run === null) this.#look(await this.lease.ask(REQUESTS.peek));
+    return this.lease.ask({ ...request, run: this.#run ?? 'none seen' });
+  }
+
+  #look(answer: LeaseAnswer): LeaseAnswer {
+    if (answer.op === 'peek' && answer.result === 'present') this.#run = answer.record.run;
+    return answer;
+  }
+}
+
+async function take(step: Step, store: ContractStore, owner: Owner): Promise<void> {
   if (step === 'keys lost') return store.loseKeys();
   if (step === 'restart, kept') return store.restart('kept');
   if (step === 'restart, empty') return store.restart('empty');
-  const [act, expected] = step;
-  expect(wordOf(await lease.ask(REQUESTS[act])), act).to.equal(expected);
+  const [name, expected] = step;
+  expect(wordOf(await owner.ask(REQUESTS[name])), name).to.equal(expected);
+}
+
+function recordOf(answer: LeaseAnswer): LeaseRecord {
+  if (answer.op === 'peek' && answer.result === 'present') return answer.record;
+  throw new Error(`no record: ${wordOf(answer)}`);
 }
 
 async function withStore(
@@ -300,15 +339,15 @@ export function leaseContract(name: string, make: MakeContractStore): void {
     for (const row of ROWS) {
       it(row.what, () =>
         withStore(make, row.durable ?? false, async (store) => {
-          const lease = await store.connect();
-          for (const step of row.steps) await take(step, store, lease);
+          const owner = new Owner(await store.connect());
+          for (const step of row.steps) await take(step, store, owner);
         }),
       );
     }
 
     it('of two who claim at once exactly one wins', () =>
       withStore(make, false, async (store) => {
-        const sides = [await store.connect(), await store.connect()] as const;
+        const sides = [new Owner(await store.connect()), new Owner(await store.connect())] as const;
         await sides[0].ask(REQUESTS['found P']);
         let owner = P;
         for (let epoch = 2; epoch < 22; epoch += 1) {
@@ -322,16 +361,18 @@ export function leaseContract(name: string, make: MakeContractStore): void {
 
     it('answers with what is stored', () =>
       withStore(make, false, async (store) => {
-        const lease = await store.connect();
+        const lease = new Owner(await store.connect());
         const founded = await lease.ask(REQUESTS['found P']);
         expect(founded).to.deep.equal({ op: 'found', result: 'ok', store: S, epoch: 1 });
         await lease.ask(REQUESTS['arm 2 P B']);
         await lease.ask(REQUESTS['claim 2 B']);
         const record = { store: S, epoch: 2, primary: P, backup: B, winner: B, claimable: true };
-        expect(await lease.ask(REQUESTS.peek)).to.deep.equal({ op: 'peek', result: 'present', record });
+        const before = recordOf(await lease.ask(REQUESTS.peek));
+        expect(before).to.deep.equal({ ...record, run: before.run });
         await store.restart('kept');
-        const after = { op: 'peek', result: 'present', record: { ...record, claimable: false } };
-        expect(await lease.ask(REQUESTS.peek)).to.deep.equal(after);
+        const after = recordOf(await lease.ask(REQUESTS.peek));
+        expect(after).to.deep.equal({ ...record, claimable: false, run: after.run });
+        expect(after.run).not.to.equal(before.run);
       }));
   });
 }

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
 import { makeCa, makeHostCertificate, type Pair } from '../channel/pki.js';
 import { leaseContract, wordOf, type ContractStore } from './contract.js';
 import type { LeaseStore } from './port.js';
@@ -17,11 +18,21 @@ const S = '5555555555555555555555555555aaaa';
 const P = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1';
 const B = 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb2';
 const FOUND = { op: 'found', store: S, nonce: P } as const;
-const ARM = { op: 'arm', store: S, newStore: null, epoch: 2, primary: P, backup: B } as const;
+const ARM = { op: 'arm', store: S, epoch: 2, primary: P, backup: B } as const;
 const CLAIM = { op: 'claim', store: S, epoch: 2, nonce: B } as const;
 const PEEK = { op: 'peek' } as const;
 /** Far above what a call takes, far below what the test runner waits. */
 const BOUND_MS = 2000;
+
+/** Arms in the life of the server that is there now. */
+async function armIn(
+  lease: LeaseStore,
+  arm: Omit<Extract<LeaseRequest, { op: 'arm' }>, 'run'>,
+): Promise<LeaseAnswer> {
+  const seen = await lease.ask(PEEK);
+  if (seen.op !== 'peek' || seen.result !== 'present') throw new Error('nothing to arm in');
+  return lease.ask({ ...arm, run: seen.record.run });
+}
 
 async function upLease(options: LeaseOptions): Promise<RedisLease> {
   const lease = new RedisLease(options);
@@ -125,7 +136,7 @@ describe('lease on redis-server: faults of the way', function () {
     withServer({ durable: false }, (server) =>
       withLease({ vm: VM, socketPath: server.socketPath, callTimeoutMs: 100 }, async (lease) => {
         await lease.ask(FOUND);
-        await lease.ask(ARM);
+        await armIn(lease, ARM);
         const down = once(lease, 'down');
         server.signal('SIGSTOP');
         expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown timeout');
@@ -200,7 +211,7 @@ describe('lease on redis-server: what the server is', function () {
     withServer({ durable: true }, (server) =>
       withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
         await lease.ask(FOUND);
-        await lease.ask(ARM);
+        await armIn(lease, ARM);
         await admin(server, (redis) => redis.config('SET', 'appendfsync', 'everysec'));
         expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown notDurable');
         expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown notDurable');
@@ -216,7 +227,7 @@ describe('lease on redis-server: what the server is', function () {
       (server) =>
         withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
           await lease.ask(FOUND);
-          await lease.ask(ARM);
+          await armIn(lease, ARM);
           const down = once(lease, 'down');
           await server.end(true);
           await down;
@@ -235,7 +246,7 @@ describe('lease on redis-server: what the server is', function () {
       withServer({ durable: false, extraArgs: ['--port', String(port), ...QUICK_SYNC] }, (b) =>
         withLease({ vm: VM, socketPath: a.socketPath }, async (lease) => {
           await lease.ask(FOUND);
-          await lease.ask(ARM);
+          await armIn(lease, ARM);
           const key = leaseKey('lockstep:', VM);
           const armed = await admin(a, (redis) => redis.dumpBuffer(key));
           await admin(b, (redis) => redis.restore(key, 0, armed));
@@ -295,7 +306,7 @@ describe('lease on redis-server: AUTH, ACL, TLS', function () {
           expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
           expect(await isMarkedDurable(server, 'admin')).to.equal(true);
           expect(wordOf(await lease.ask({ op: 'refound', expectEpoch: 1, nonce: P }))).to.equal('ok');
-          expect(wordOf(await lease.ask({ ...ARM, epoch: 3 }))).to.equal('ok');
+          expect(wordOf(await armIn(lease, { ...ARM, epoch: 3 }))).to.equal('ok');
           expect(wordOf(await lease.ask({ ...CLAIM, epoch: 3 }))).to.equal('won');
           expect(await lease.remove('0')).to.equal('foreignStore');
           expect(await lease.remove(S)).to.equal('ok');

@@ -284,7 +284,7 @@ function argumentsOf(request: LeaseRequest): string[] {
     case 'reopen':
       return [request.newStore];
     case 'arm':
-      return [request.store, String(request.epoch), request.primary, request.backup];
+      return [request.store, request.run, String(request.epoch), request.primary, request.backup];
     case 'claim':
       return [request.store, String(request.epoch), request.nonce];
     case 'peek':

@@ -47,7 +47,7 @@ const SCRIPT_TROUBLES: readonly LeaseTrouble[] = [
   'run',
   'notDurable',
 ];
-const ARM_REFUSALS = ['missing', 'foreignStore', 'epochHigher', 'notOwner'] as const;
+const ARM_REFUSALS = ['missing', 'foreignStore', 'epochHigher', 'notOwner', 'run'] as const;
 
 /** @throws LeaseReplyError when the answer is of another shape */
 export function parseReply(raw: unknown): LeaseReply {
@@ -55,14 +55,14 @@ export function parseReply(raw: unknown): LeaseReply {
   if (!parsed.success) throw new LeaseReplyError('the lease script answered in an unknown shape');
   const [result = '', reason = '', run = '', ...fields] = parsed.data;
   const readable = fields.length > 0 && reason !== 'damaged';
-  return { result, reason, run, record: readable ? parseRecord(fields) : null };
+  return { result, reason, run, record: readable ? parseRecord(fields, run) : null };
 }
 
-function parseRecord(fields: readonly string[]): LeaseRecord {
+function parseRecord(fields: readonly string[], run: string): LeaseRecord {
   const [store, epoch, primary, backup, winner, , , claimable] = fields;
   const parsed = RECORD_SHAPE.safeParse({ store, epoch, primary, backup, winner, claimable });
   if (!parsed.success) throw new LeaseReplyError(`the stored record is damaged: ${parsed.error.message}`);
-  return parsed.data;
+  return { ...parsed.data, run };
 }
 
 /** @throws LeaseReplyError when the answer does not fit the question */

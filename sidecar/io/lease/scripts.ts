@@ -109,7 +109,7 @@ return answer('refused', 'exists')
 `;
 
 /**
- * ARGV: from 3: store id, epoch, primary, backup.
+ * ARGV: from 3: store id, the server's life that the sender saw, epoch, primary, backup.
  *
  * The owner check looks only at the epoch just before: a record further behind was rolled back, which the owner's own
  * epoch proves, and says nothing about who owns.
@@ -118,7 +118,7 @@ return answer('refused', 'exists')
  * back a promise of durability that the server, in the same life, has ceased to keep.
  */
 const ARM = `
-local store, epoch, primary, backup = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local store, run_seen, epoch, primary, backup = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 if not record then return answer('refused', 'missing') end
 if damaged(record) then return answer('unknown', 'damaged') end
 if record.store ~= store then return answer('refused', 'foreignStore') end
@@ -129,6 +129,7 @@ if stored == epoch and record.primary == primary and record.backup == backup the
   end
   return answer('ok', '')
 end
+if run_seen ~= run_now and (trouble(record) ~= '' or record.durable ~= '1') then return answer('refused', 'run') end
 if stored >= epoch then return answer('refused', 'epochHigher') end
 if stored == epoch - 1 and record.primary ~= '' then
   local owner = record.winner
@@ -137,7 +138,7 @@ if stored == epoch - 1 and record.primary ~= '' then
     return answer('refused', 'notOwner')
   end
 end
-write(store, ARGV[4], primary, backup, nil)
+write(store, ARGV[5], primary, backup, nil)
 return answer('ok', '')
 `;
 
