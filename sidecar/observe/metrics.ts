@@ -14,6 +14,24 @@ const MS_PER_S = 1000;
 const LATENCY_BUCKETS_S = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const CLONE_BUCKETS_S = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
 
+/** How long a guest ran without protection, told by each change of status. */
+class UnprotectedTime {
+  private totalMs = 0;
+  private sinceMs: number | null = null;
+
+  constructor(private readonly now: () => number) {}
+
+  changed({ role, protection }: Status): void {
+    this.totalMs = this.readMs();
+    const runsAlone = role === 'primary' && protection.word !== 'Protected';
+    this.sinceMs = runsAlone ? this.now() : null;
+  }
+
+  readMs(): number {
+    return this.totalMs + (this.sinceMs === null ? 0 : this.now() - this.sinceMs);
+  }
+}
+
 export class Metrics {
   readonly registry = new Registry();
   readonly logBytes: Counter;
@@ -27,7 +45,15 @@ export class Metrics {
   readonly divergences: Counter;
   readonly reports: Counter;
 
-  constructor(labels: { readonly vm: string; readonly host: string }, source: MetricsSource) {
+  private readonly unprotected: UnprotectedTime;
+
+  /** @param now monotonic, ms */
+  constructor(
+    labels: { readonly vm: string; readonly host: string },
+    source: MetricsSource,
+    now: () => number = () => performance.now(),
+  ) {
+    this.unprotected = new UnprotectedTime(now);
     this.registry.setDefaultLabels(labels);
     collectDefaultMetrics({ register: this.registry, prefix: 'ftvm_sidecar_' });
     const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
@@ -70,6 +96,11 @@ export class Metrics {
     );
     this.reports = counter('ftvm_reports_total', 'Changes of role and phase and their reasons', ['reason']);
     this.gauges(source);
+  }
+
+  /** To be called with each status of the protocol. */
+  statusChanged(status: Status): void {
+    this.unprotected.changed(status);
   }
 
   private gauges(source: MetricsSource): void {
@@ -124,6 +155,11 @@ export class Metrics {
     );
     gauge('ftvm_protected', '1 while the pair is protected', () =>
       source.status()?.protection.word === 'Protected' ? 1 : 0,
+    );
+    gauge(
+      'ftvm_unprotected_seconds',
+      'Time that the guest ran here as primary without protection',
+      () => this.unprotected.readMs() / MS_PER_S,
     );
     gauge('ftvm_epoch', 'Epoch of the lease that this side knows', () => source.status()?.epoch ?? 0);
     gauge('ftvm_primary', '1 while this side records', () => (source.status()?.role === 'primary' ? 1 : 0));

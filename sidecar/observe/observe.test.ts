@@ -74,6 +74,30 @@ describe('metrics', () => {
     expect(await sample(metricsOf({}), 'ftvm_lag_seconds')).to.equal(0);
   });
 
+  it('count the time without protection, of a primary only', async () => {
+    let now = 0;
+    const none: MetricsSource = {
+      numbers: () => null,
+      status: () => null,
+      ring: () => ({ waits: 0, heldMs: 0 }),
+    };
+    const metrics = new Metrics({ vm: 'db1', host: 'h1' }, none, () => now);
+    const alone: Status = {
+      ...STATUS,
+      protection: { word: 'Not Protected', state: 'Need Secondary VM', reason: 'lostConnection' },
+    };
+    const at = async (time: number, status: Status): Promise<number> => {
+      now = time;
+      metrics.statusChanged(status);
+      return sample(metrics, 'ftvm_unprotected_seconds');
+    };
+    expect(await at(1000, { ...alone, role: 'backup' })).to.equal(0);
+    expect(await at(2000, alone)).to.equal(0);
+    expect(await at(5000, alone)).to.equal(3);
+    expect(await at(6000, STATUS)).to.equal(4);
+    expect(await at(9000, STATUS)).to.equal(4);
+  });
+
   it('all carry the product prefix, and help', async () => {
     for (const metric of await metricsOf({}).registry.getMetricsAsJSON()) {
       expect(metric.name).to.match(/^ftvm_/);

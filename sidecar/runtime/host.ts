@@ -212,6 +212,7 @@ export class SidecarHost {
         logger: this.logger,
         post,
         onStatus: (status) => {
+          this.metrics.statusChanged(status);
           this.logger.debug(`status ${JSON.stringify(status)}`);
         },
         fail: this.fail,
