@@ -12,8 +12,6 @@ export interface Exit {
 export interface ChildOptions {
   readonly cwd: string;
   readonly logFile: string;
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A process that lives and dies with its maker; its output goes to a file. */
@@ -32,7 +30,6 @@ export class Child {
     try {
       this.#process = spawn(file, args, {
         cwd: options.cwd,
-        env: { ...process.env, ...options.env },
         stdio: ['ignore', log, log],
       });
     } finally {

@@ -32,7 +32,6 @@ export interface IncarnationPlan {
   readonly config: unknown;
   readonly sidecarCommand: readonly string[];
   readonly qemuCommand: readonly string[];
-  readonly qemuEnv: Readonly<Record<string, string>>;
 }
 
 export const newNonce = (): string => randomBytes(16).toString('hex');
@@ -65,10 +64,10 @@ export class Incarnation {
     try {
       await mkdir(plan.dir, { recursive: true });
       await writeFile(plan.configFile, JSON.stringify(plan.config, null, 2) + '\n', { mode: 0o600 });
-      this.#sidecar = this.#launch('sidecar', plan.sidecarCommand, {});
+      this.#sidecar = this.#launch('sidecar', plan.sidecarCommand);
       await this.#until('sidecar', SIDECAR_READY_MS_MAX, () => this.#sidecarAnswers());
       this.#sidecarPid = await machinePid(this.#sidecar.pid);
-      this.#qemu = this.#launch('qemu', plan.qemuCommand, plan.qemuEnv);
+      this.#qemu = this.#launch('qemu', plan.qemuCommand);
       await this.#until('qemu', QEMU_READY_MS_MAX, () => exists(plan.dir, plan.qmpSocket));
       this.#qemuPid = await machinePid(this.#qemu.pid);
     } catch (error) {
@@ -117,13 +116,9 @@ export class Incarnation {
     }
   }
 
-  #launch(
-    name: 'sidecar' | 'qemu',
-    command: readonly string[],
-    env: Readonly<Record<string, string>>,
-  ): Child {
+  #launch(name: 'sidecar' | 'qemu', command: readonly string[]): Child {
     const { dir } = this.plan;
-    const child = new Child(name, command, { cwd: dir, logFile: join(dir, `${name}.log`), env });
+    const child = new Child(name, command, { cwd: dir, logFile: join(dir, `${name}.log`) });
     this.#endAfter(child, name === 'qemu' ? SIDECAR_GRACE_MS : 0).catch((error: unknown) => {
       process.stderr.write(`agent: ending ${name}: ${messageOf(error)}\n`);
     });
