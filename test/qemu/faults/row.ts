@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row of the fault matrix, as a test.
+import type { Stage } from './stage.js';
+
+/** U unprotected, C cloning (also: cloning again), I protected idle, L loaded, G going live. */
+export type State = 'U' | 'C' | 'I' | 'L' | 'G';
+
+export interface Row {
+  readonly fault: string;
+  readonly state: State;
+  /** What must come out. */
+  readonly outcome: string;
+  /** One of those that each run of the tests plays; the others take `--all`. */
+  readonly quick?: true;
+  /** How often the guest may move to another host. */
+  readonly moves: 0 | 1;
+  /** Plays it, up to where the outcome is there. What it returns is told in the report. */
+  readonly play: (stage: Stage) => Promise<string>;
+}
+
+export const titleOf = (row: Row): string => `${row.fault} [${row.state}]: ${row.outcome}`;
