@@ -46,7 +46,7 @@ export type Effect =
   /** Recorder: quiesce, then send the machine's state by the clone connection that the peer of `link` opens. */
   | { readonly type: 'startClone'; readonly attempt: number; readonly link: LinkId }
   | { readonly type: 'abortClone'; readonly attempt: number }
-  /** Backup: open the clone connection to the peer of `link` and load. */
+  /** Backup: open a new clone connection to the peer of `link` and load. What still comes on an older one is thrown away. */
   | { readonly type: 'receiveClone'; readonly link: LinkId }
   /** Backup: log will come from here on. */
   | { readonly type: 'logFrom'; readonly lsn: Lsn }

@@ -256,11 +256,11 @@ function armingStorm(world: World): void {
   };
   const backupHost = world.alive.find((one) => one.status?.role === 'backup')?.host;
   answersCut.forEach((heal, i) => {
-    after(hosts[i] === backupHost ? random.between(0, 300) : random.between(400, 1_500), [heal]);
+    after(hosts[i] === backupHost ? random.between(0, 200) : random.between(800, 1_500), [heal]);
   });
-  after(random.between(200, 1_500), pairCut);
-  if (!random.chance(0.5)) return;
-  schedule.after(random.between(300, 1_000), () => {
+  after(random.between(600, 1_500), pairCut);
+  if (!random.chance(0.7)) return;
+  schedule.after(random.between(420, 900), () => {
     world.storeLosses += 1;
     world.store.flush();
   });
@@ -271,6 +271,8 @@ const AMBUSHED = [
   'loading',
   'following',
   'catchingUp',
+  'arming',
+  'arming',
   'arming',
   'protected',
   'armed',
@@ -301,7 +303,7 @@ export class Faults {
 
   #ambush(phase: Phase, faults: number): void {
     const { random, schedule, ambushes } = this.#world;
-    const storm = phase === 'arming' && random.chance(0.5);
+    const storm = phase === 'arming' && random.chance(0.7);
     const spring = (): void => {
       if (this.#over) return;
       this.#world.count(`ambush at ${phase}${storm ? ', storm' : ''}`);

@@ -66,6 +66,8 @@ export class Incarnation implements Endpoint {
   #reclaimed = 0;
   #pace = 0;
   #promote = false;
+  /** The connection whose clone this side takes. */
+  #receiving: Connection | null = null;
   #clone: { readonly attempt: number; readonly stop: () => void } | null = null;
 
   constructor(world: World, name: string, host: string, start: ColdStart | Incarnation) {
@@ -189,7 +191,8 @@ export class Incarnation implements Endpoint {
         this.#stopClone();
         return;
       case 'receiveClone':
-        return; // the model's clone stream is the source's business
+        this.#receiving = this.#links.get(effect.link)?.connection ?? null;
+        return;
       case 'logFrom':
         this.#bytes = effect.lsn;
         return;
@@ -455,7 +458,8 @@ export class Incarnation implements Endpoint {
       });
       schedule.after(random.between(20, 250), () => {
         if (!going || this.dead) return;
-        if (peer === null || peer.dead || network.isCut(this.host, peer.host)) {
+        const wanted = peer !== null && !peer.dead && peer.#receiving === open?.connection;
+        if (!wanted || network.isCut(this.host, peer.host)) {
           fail('the clone connection broke');
           return;
         }

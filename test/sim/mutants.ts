@@ -103,13 +103,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.#mine.shift(); this.#theirs.shift();',
   },
   {
-    name: 'last-outputs-not-compared',
-    without: 'a backup takes over only after outputs on their way were compared with digests it has',
-    file: 'retained.js',
-    find: 'return next !== undefined && next.lsn <= lsn;',
-    replace: 'return false;',
-  },
-  {
     name: 'outputs-not-retained',
     without: 'the backup keeps outputs until it knows that the primary has released them',
     file: 'retained.js',

@@ -55,13 +55,13 @@ export class World {
   readonly #lives = new Map<string, number>();
   #names = 0;
 
-  constructor(product: Product, seed: number, trace: ((line: string) => void) | null) {
+  constructor(product: Product, seed: number, trace: ((line: string) => void) | null, durable?: boolean) {
     this.product = product;
     this.random = new Prng(seed);
     this.network = new Network(this.schedule, this.random);
     this.limits = product.makeLimits(SIM_LIMITS);
     this.#trace = trace;
-    this.store = new Store(this.random.chance(0.5), (epoch, nonce) => {
+    this.store = new Store(durable ?? this.random.chance(0.5), (epoch, nonce) => {
       this.trace(`store: epoch ${epoch} is won by ${this.#nameOf(nonce)}`);
       // What the dead of an earlier life still had under way means nothing: nobody is there to use it.
       if (this.#lives.get(nonce) === this.life) this.safety.win(epoch, nonce);
