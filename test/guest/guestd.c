@@ -8,6 +8,7 @@
  *   UDP 7003         sink; `sink` on the command port tells what arrived
  *
  * Commands: ping | md5 MIB | forks N | send IP PORT COUNT BYTES | sink
+ *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
  *
  * usage: guestd TICK_MS [spin|forks]     (TICK_MS 0: no ticks; the word: a load that never ends)
@@ -34,6 +35,16 @@ enum { DATAGRAM_BYTES_MAX = 65507, MD5_MIB_MAX = 4096, FORKS_MAX = 100000, SEND_
 struct sink {
     uint64_t datagrams;
     uint64_t bytes;
+};
+
+/* Of one connection. Older notes are overwritten. */
+enum { NOTES_MAX = 1 << 18 };
+
+/* What no two runs have in common: an answer that was seen outside must be what is remembered. */
+struct note {
+    uint64_t urandom;
+    uint64_t rdrand;
+    uint64_t us;
 };
 
 /* Shared by the sink's process (writes) and the command handlers (read). */
@@ -168,12 +179,59 @@ static void command_send(FILE *to, const char *ip, unsigned port, unsigned count
     fprintf(to, "ok %u %llu\n", count, (unsigned long long)(now_us() - from));
 }
 
+/* Straight from the processor: each one is an event that only one run has. 0: it has none. */
+static uint64_t rdrand(void)
+{
+    uint64_t word = 0;
+    if (__builtin_cpu_supports("rdrnd"))
+        __asm__ volatile("1: rdrand %0; jnc 1b" : "=r"(word) : : "cc");
+    return word;
+}
+
+static struct note make_note(void)
+{
+    static FILE *random;
+    struct note note = {.rdrand = rdrand(), .us = now_us()};
+    if (!random) {
+        random = fopen("/dev/urandom", "r");
+        if (!random)
+            die("/dev/urandom");
+        setvbuf(random, NULL, _IONBF, 0);
+    }
+    if (fread(&note.urandom, sizeof note.urandom, 1, random) != 1)
+        die("/dev/urandom");
+    return note;
+}
+
+/* `number` 0: a new one. */
+static void command_note(FILE *to, uint64_t number)
+{
+    static struct note notes[NOTES_MAX];
+    static uint64_t made;
+    if (number == 0) {
+        number = ++made;
+        notes[number % NOTES_MAX] = make_note();
+    }
+    if (number > made || number + NOTES_MAX <= made) {
+        fprintf(to, "error no note %llu\n", (unsigned long long)number);
+        return;
+    }
+    const struct note *note = &notes[number % NOTES_MAX];
+    fprintf(to, "ok %llu %016llx %016llx %llu\n", (unsigned long long)number,
+            (unsigned long long)note->urandom, (unsigned long long)note->rdrand,
+            (unsigned long long)note->us);
+}
+
 static void obey(FILE *to, const char *line)
 {
     unsigned a, b, c;
     char ip[16];
     if (strcmp(line, "ping\n") == 0)
         fprintf(to, "ok pong\n");
+    else if (strcmp(line, "note\n") == 0)
+        command_note(to, 0);
+    else if (sscanf(line, "noted %u", &a) == 1 && a >= 1)
+        command_note(to, a);
     else if (strcmp(line, "sink\n") == 0)
         fprintf(to, "ok %llu %llu\n", (unsigned long long)sink->datagrams,
                 (unsigned long long)sink->bytes);
