@@ -146,11 +146,12 @@ export class Backup implements Role {
       case 'commandProtection':
         out.report('warn', 'notOwner', 'this side is the backup: ask the primary');
         return null;
+      case 'engineBeat': // what a replaying engine does shows in `consumed`
       case 'produced':
       case 'clonePoint':
       case 'cloneSent':
       case 'cloneFailed':
-        return null; // of an engine that records
+        return null; // of an engine that records, or of no use
     }
   }
 

@@ -73,6 +73,8 @@ export type ProtocolEvent =
   /** The engine went live at `lsn` after `promote`. */
   | { readonly type: 'live'; readonly lsn: Lsn }
   // -- any engine --
+  /** How often the engine has shown a sign of life; told with each tick in which it has moved. */
+  | { readonly type: 'engineBeat'; readonly beat: number }
   /** The shim reports FAILED, or the engine process died. */
   | { readonly type: 'engineFailed'; readonly detail: string }
   /** The guest switched itself off and QEMU ended. */

@@ -13,6 +13,7 @@ import type { Sight } from './lease-watch.js';
 import { LeaseWatch, storeName } from './lease-watch.js';
 import type { Outbox } from './outbox.js';
 import { Pace } from './pace.js';
+import { Pulse } from './pulse.js';
 import { primaryProtection } from './protection.js';
 import type { LossReason } from './reasons.js';
 import { Standby } from './standby.js';
@@ -44,6 +45,7 @@ export class Primary implements Role {
   readonly #desk: LeaseDesk;
   readonly #watch: LeaseWatch;
   readonly #guests: Guests;
+  readonly #pulse: Pulse;
   #phase: PrimaryPhase;
   #tenure: Tenure | null = null;
   #standby: Standby | null = null;
@@ -68,6 +70,7 @@ export class Primary implements Role {
     this.#desk = new LeaseDesk(limits, context.ids);
     this.#watch = new LeaseWatch(limits, new LeaseDesk(limits, context.ids), nonce);
     this.#guests = new Guests(limits);
+    this.#pulse = new Pulse(limits);
     this.#phase = phase;
     this.#head = head;
   }
@@ -100,6 +103,7 @@ export class Primary implements Role {
   }
 
   stalled(now: Millis): void {
+    this.#pulse.ownStall(now);
     this.#standby?.detector.ownStall(now);
     if (this.#phase === 'alone') this.#watch.restart(now);
   }
@@ -182,6 +186,9 @@ export class Primary implements Role {
         return null;
       case 'commandStop':
         return end('userAction', 'stopped by command');
+      case 'engineBeat':
+        this.#pulse.felt(event.beat, now);
+        return null;
       case 'engineFailed':
         return end('engineFailed', event.detail);
       case 'engineExited':
@@ -204,6 +211,10 @@ export class Primary implements Role {
     if (this.#tenure !== null) this.#watch.tick(now, out);
     this.#guests.tick(now, out);
     if (this.#standby !== null) this.#tickStandby(this.#standby, now, out);
+    // Only a backup that may win makes giving up better than waiting.
+    if (this.#phase === 'protected' && this.#pulse.gone(now)) {
+      return end('engineFailed', 'the engine shows no sign of life');
+    }
     return null;
   }
 

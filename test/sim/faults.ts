@@ -78,7 +78,7 @@ function restartStore(world: World, back: number): Heal {
   };
 }
 
-function swing<K extends 'lostRequests' | 'lostAnswers'>(world: World, key: K, to: number): Heal {
+function swing(world: World, key: 'lostRequests' | 'lostAnswers', to: number): Heal {
   world.weather[key] = to;
   world.weather.late = world.random.float();
   return () => {

@@ -56,6 +56,7 @@ export class Incarnation implements Endpoint {
   #linkCount = 0;
   #ranAt = 0;
   readonly #queue: Queued[] = [];
+  #beats = 0;
   #frames = 0;
   #pipeAt = 0;
   // ring
@@ -109,7 +110,11 @@ export class Incarnation implements Endpoint {
   #scheduleTick(): void {
     this.world.schedule.after(this.limits.tickMs / this.#rate, () => {
       if (this.dead) return;
-      if (!this.frozen) this.hand({ type: 'tick' });
+      if (!this.frozen) {
+        if (!this.stuck) this.#beats += 1;
+        this.hand({ type: 'engineBeat', beat: this.#beats });
+        this.hand({ type: 'tick' });
+      }
       this.#scheduleTick();
     });
   }
@@ -360,6 +365,7 @@ export class Incarnation implements Endpoint {
   }
 
   #recordStep(): void {
+    if (this.stuck) return;
     const bytes = this.world.random.int(4, 20);
     if (this.#retain && this.#produced + bytes - this.#reclaimed > RING_BYTES) return; // the producer waits
     const event = { from: this.#produced, to: this.#produced + bytes, input: this.world.random.uint32() };

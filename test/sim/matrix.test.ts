@@ -382,6 +382,22 @@ describe('fault matrix', () => {
       expect(reasonOf(s, 'primary')).to.equal('stuck');
     });
 
+    it("the primary's engine stands still: the backup takes over", async () => {
+      const s = await Scenario.protected();
+      s.primary.stuck = true;
+      s.until(s.backup, 'alone');
+      expect(reasonOf(s, 'primary')).to.equal('engineFailed');
+      s.expectTraffic();
+    });
+
+    it("an unprotected primary's engine stands still: it is waited for", async () => {
+      const s = await Scenario.alone();
+      s.primary.stuck = true;
+      s.run(3_000);
+      s.primary.stuck = false;
+      s.expectTraffic();
+    });
+
     it('replay stuck after the lease is won: ends, instead of waiting for ever', async () => {
       const s = await Scenario.goingLive();
       s.untilDead(s.backup);
