@@ -7,7 +7,7 @@
  *   UDP 7002         echo
  *   UDP 7003         sink; `sink` on the command port tells what arrived
  *
- * Commands: ping | md5 MIB | forks N | send IP PORT COUNT BYTES | sink
+ * Commands: ping | md5 MIB | forks N | incr N | send IP PORT COUNT BYTES | sink
  *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
  *
@@ -30,7 +30,13 @@
 #include <unistd.h>
 
 enum { COMMAND_PORT = 7001, ECHO_PORT = 7002, SINK_PORT = 7003, REDIS_PORT = 6379 };
-enum { DATAGRAM_BYTES_MAX = 65507, MD5_MIB_MAX = 4096, FORKS_MAX = 100000, SEND_MAX = 10000000 };
+enum {
+    DATAGRAM_BYTES_MAX = 65507,
+    MD5_MIB_MAX = 4096,
+    FORKS_MAX = 100000,
+    INCR_MAX = 10000000,
+    SEND_MAX = 10000000
+};
 
 struct sink {
     uint64_t datagrams;
@@ -155,6 +161,50 @@ static void command_forks(FILE *to, unsigned count)
     fprintf(to, "ok %u %llu\n", count, (unsigned long long)(now_us() - from));
 }
 
+static int redis_connect(void)
+{
+    int one = 1;
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons(REDIS_PORT),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) {
+        close(fd);
+        return -1;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return fd;
+}
+
+/* One INCR and its reply (":N"), which is short enough to come in one piece. */
+static int incr_once(int fd)
+{
+    static const char request[] = "*2\r\n$4\r\nINCR\r\n$6\r\nguestd\r\n";
+    char reply[64];
+    if (write(fd, request, sizeof request - 1) != (ssize_t)(sizeof request - 1))
+        return -1;
+    return read(fd, reply, sizeof reply) > 0 && reply[0] == ':' ? 0 : -1;
+}
+
+/* A client and its server, both in the guest: loopback and process switches, no NIC. */
+static void command_incr(FILE *to, unsigned count)
+{
+    uint64_t from = now_us();
+    int fd = redis_connect();
+    for (unsigned i = 0; i < count; i++) {
+        if (fd < 0 || incr_once(fd) != 0) {
+            fprintf(to, "error INCR %u failed\n", i);
+            break;
+        }
+        if (i + 1 == count)
+            fprintf(to, "ok %u %llu\n", count, (unsigned long long)(now_us() - from));
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
 static void command_send(FILE *to, const char *ip, unsigned port, unsigned count, unsigned bytes)
 {
     static char buffer[DATAGRAM_BYTES_MAX];
@@ -239,6 +289,8 @@ static void obey(FILE *to, const char *line)
         command_md5(to, a);
     else if (sscanf(line, "forks %u", &a) == 1 && a >= 1 && a <= FORKS_MAX)
         command_forks(to, a);
+    else if (sscanf(line, "incr %u", &a) == 1 && a >= 1 && a <= INCR_MAX)
+        command_incr(to, a);
     else if (sscanf(line, "send %15s %u %u %u", ip, &a, &b, &c) == 4 && a <= 65535 &&
              b <= SEND_MAX && c >= 4 && c <= DATAGRAM_BYTES_MAX)
         command_send(to, ip, a, b, c);
@@ -278,17 +330,12 @@ static void commands_forever(void)
 
 static void redis_wait(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(REDIS_PORT),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (;;) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            die("socket");
-        int answered = connect(fd, (struct sockaddr *)&at, sizeof at);
-        close(fd);
-        if (answered == 0)
+        int fd = redis_connect();
+        if (fd >= 0) {
+            close(fd);
             return;
+        }
         usleep(20000);
     }
 }

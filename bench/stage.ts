@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a measurement is given, and what it gives.
+import type { Cleanup } from './cleanup.js';
+import { PairRig } from './pair/rig.js';
+import type { Section } from './report.js';
+
+const PAIR_NAME = 'bench';
+
+/** How often and how long to measure. */
+export interface Effort {
+  readonly kills: number;
+  readonly cuts: number;
+  readonly clones: number;
+  readonly latencyCycles: number;
+  readonly latencyWindowMs: number;
+  readonly workRounds: number;
+  readonly loadMs: number;
+}
+
+export const FULL: Effort = {
+  kills: 20,
+  cuts: 10,
+  clones: 6,
+  latencyCycles: 5,
+  latencyWindowMs: 4000,
+  workRounds: 5,
+  loadMs: 10_000,
+};
+
+export const QUICK: Effort = {
+  kills: 4,
+  cuts: 2,
+  clones: 2,
+  latencyCycles: 2,
+  latencyWindowMs: 2000,
+  workRounds: 1,
+  loadMs: 3000,
+};
+
+export interface Measurement {
+  readonly name: string;
+  readonly title: string;
+  run(stage: Stage): Promise<Pick<Section, 'rows' | 'notes'>>;
+}
+
+/** Measurements on the same machine share one pair, one after the other. */
+export class Stage {
+  #rig: { readonly memoryMiB: number; readonly rig: PairRig } | null = null;
+
+  constructor(
+    readonly effort: Effort,
+    readonly cleanup: Cleanup,
+    readonly say: (line: string) => void,
+    private readonly pairName = PAIR_NAME,
+  ) {}
+
+  async pair(memoryMiB = 256): Promise<PairRig> {
+    if (this.#rig?.memoryMiB === memoryMiB) return this.#rig.rig;
+    await this.clear();
+    const rig = await PairRig.up(this.cleanup, this.pairName, memoryMiB);
+    this.#rig = { memoryMiB, rig };
+    return rig;
+  }
+
+  /** Takes the pair down, if there is one. */
+  async clear(): Promise<void> {
+    const rig = this.#rig?.rig;
+    this.#rig = null;
+    await rig?.down();
+  }
+}
