@@ -115,6 +115,7 @@ void shim_start(FILE *stand_in, const char *mode)
     atexit(record_close);
     advance_install();
     notify_install();
+    demand_install();
     clock_install();
     timer_install();
     pace_install();

@@ -112,6 +112,7 @@ void clock_gone_live(void);
 
 /* timer.c, pace.c, clone.c, advance.c, notify.c: functions of QEMU that are replaced. */
 void notify_install(void);
+void demand_install(void);
 void advance_install(void);
 void timer_install(void);
 void pace_install(void);

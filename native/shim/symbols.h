@@ -7,6 +7,7 @@
 #define LOCKSTEP_SHIM_SYMBOLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* QEMU's run_on_cpu_data is a union of eight bytes, passed like an integer. */
@@ -30,6 +31,15 @@ struct qemu_version_info {
     F(void, replay_save_instructions, (void))                                                      \
     F(void, replay_advance_current_icount, (uint64_t icount))                                      \
     F(void, replay_finish_event, (void))                                                           \
+    F(bool, replay_next_event_is, (int kind))                                                      \
+    F(void, replay_account_executed_instructions, (void))                                          \
+    F(void, replay_char_write_event_load, (int *result, int *offset))                              \
+    F(void, replay_char_write_event_save, (int result, int offset))                                \
+    F(int, replay_read_random, (void *to, size_t count))                                           \
+    F(void, replay_save_random, (int result, void *bytes, size_t count))                           \
+    F(int, qemu_chr_fe_write, (void *backend, const uint8_t *bytes, int count))                    \
+    F(int, qemu_chr_fe_write_all, (void *backend, const uint8_t *bytes, int count))                \
+    F(int, qemu_chr_write, (void *device, const uint8_t *bytes, int count, bool all))              \
     F(uint64_t, replay_get_current_icount, (void))                                                 \
     F(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount))                       \
     F(void, bql_lock_impl, (const char *file, int line))                                           \
