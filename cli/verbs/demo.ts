@@ -41,8 +41,7 @@ interface Options {
 
 async function play(pair: Pair, timeline: Timeline, pauseMs: number, goOn: () => void): Promise<Finished> {
   timeline.add('two hosts (network namespaces on a bridge), a lease store, and a VM that boots');
-  await upPair(pair, GUEST_READY_MS, true);
-  goOn();
+  await upPair(pair, GUEST_READY_MS, true, goOn);
   timeline.add(`the guest is up: Linux and redis-server under ${pair.settings.qemuBinary}`);
   const client = new Client(pair.layout, pauseMs);
   try {

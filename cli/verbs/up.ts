@@ -22,8 +22,13 @@ const MEMORY_MIB_MIN = 128;
 const MEMORY_MIB_MAX = 65536;
 
 /** Waits until the test guest serves; a guest of someone's own says nothing that could be waited for. */
-export async function waitGuest(serialFile: string, timeoutMs: number): Promise<void> {
+export async function waitGuest(
+  serialFile: string,
+  timeoutMs: number,
+  goOn: () => void = () => undefined,
+): Promise<void> {
   await waitFor('the guest', timeoutMs, async (): Promise<Look<true>> => {
+    goOn();
     return (await guestReady(serialFile)) ? { done: true } : { meanwhile: 'it boots' };
   });
 }
@@ -36,8 +41,16 @@ async function requireFile(path: string, cure: string): Promise<void> {
   }
 }
 
-/** Brings a pair up with its VM running on the first host; on failure nothing is left behind. */
-export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Promise<void> {
+/**
+ * Brings a pair up with its VM running on the first host; on failure nothing is left behind. `goOn` is called
+ * while it waits, and may throw.
+ */
+export async function upPair(
+  pair: Pair,
+  timeoutMs: number,
+  waits: boolean,
+  goOn?: () => void,
+): Promise<void> {
   const { layout, settings } = pair;
   const [first] = layout.hosts;
   if (first === undefined) throw new LocalError('USAGE', 'a pair without hosts');
@@ -47,7 +60,7 @@ export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Pro
       `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
     );
     const { incarnation } = await startFirst(first);
-    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs);
+    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs, goOn);
   } catch (error) {
     say('taking the pair down again');
     await takeDown(layout);
