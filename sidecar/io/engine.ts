@@ -13,6 +13,7 @@ export class Engine {
   private consumed: Lsn = -1;
   private failed = false;
   private wentLive = false;
+  private beat = -1;
   private pointsSeen: number;
 
   /**
@@ -46,6 +47,15 @@ export class Engine {
     if (state === 'failed') this.fail();
     else if (state === 'replaying') this.observeConsumed();
     else if (state === 'live' || state === 'recording') this.observeRecorder(state === 'live');
+  }
+
+  /** Tells the engine's signs of life; to be called with each tick. */
+  observeBeat(): void {
+    if (this.ring.closed) return;
+    const beat = this.ring.snapshot().qemuBeat;
+    if (beat === this.beat) return;
+    this.beat = beat;
+    this.post({ type: 'engineBeat', beat });
   }
 
   /** Whether QEMU has opened its log, so that `identity` can be read. @throws EngineError when it refused. */

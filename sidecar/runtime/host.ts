@@ -234,6 +234,7 @@ export class SidecarHost {
   private tick(): void {
     this.ring.beat();
     this.engine.observe();
+    this.engine.observeBeat();
     this.post({ type: 'tick' });
   }
 
