@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many kills at the sight of a reply. With LOCKSTEP_MARKER=0 in the environment every QEMU leaves the log's output
+// markers out.
+//
+// usage: node build/test/qemu/output-rule-report.js [--kills 100] [--seed N] [--report FILE]
+import { parseArgs } from 'node:util';
+import { messageOf } from '../../cli/local/errors.js';
+import { pairLayout } from '../../cli/local/layout.js';
+import { DEFAULT_CHOICE, takeDown } from '../../cli/local/pair.js';
+import { Prng } from '../sim/prng.js';
+import { keepLogs, tellFailure } from './support/failure.js';
+import { killAtReply, REPLIES_MAX, type Kill } from './support/output-rule.js';
+import { TestPair } from './support/pair.js';
+import { appendReport, median, qemuVersion, say } from './support/report.js';
+import { Witness } from './support/witness.js';
+
+const PAIR = 'outrulerep';
+
+function options(): { kills: number; seed: number; report: string | undefined } {
+  const { values } = parseArgs({
+    options: {
+      kills: { type: 'string', default: '100' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      report: { type: 'string' },
+    },
+  });
+  return { kills: Number(values.kills), seed: Number(values.seed), report: values.report };
+}
+
+const line = (n: number, kill: Kill): string =>
+  `kill ${n}: at reply ${kill.after}, note ${kill.seen}; ${kill.notes} notes stand; silence ${kill.worstMs.toFixed(0)} ms; ` +
+  `${kill.markers.markers} markers in ${kill.markers.events} events`;
+
+async function play(pair: TestPair, count: number, random: Prng): Promise<Kill[]> {
+  const witness = new Witness(pair.pair.layout);
+  const kills: Kill[] = [];
+  try {
+    await pair.protect();
+    while (kills.length < count) {
+      const kill = await killAtReply(pair, witness, random);
+      kills.push(kill);
+      say(line(kills.length, kill));
+    }
+    return kills;
+  } finally {
+    witness.end();
+  }
+}
+
+function reportText(kills: readonly Kill[], seed: number, version: string): string {
+  const silences = kills.map((kill) => kill.worstMs);
+  const sum = (pick: (kill: Kill) => number) => kills.reduce((total, kill) => total + pick(kill), 0);
+  const marker =
+    process.env['LOCKSTEP_MARKER'] === '0' ? '**without** the output marker' : 'with the output marker';
+  return [
+    `${version}, ${marker}, seed ${seed}: **${kills.length} kills, no contradiction**, over one TCP connection.`,
+    '',
+    `- each at a random reply among ${REPLIES_MAX} after protection, six requests under way; ${kills.at(-1)?.notes ?? 0} notes in all`,
+    `- longest silence at a kill: median ${median(silences).toFixed(0)} ms, worst ${Math.max(...silences).toFixed(0)} ms`,
+    `- markers written: ${sum((kill) => kill.markers.markers)} in ${sum((kill) => kill.markers.events)} events of log`,
+  ].join('\n');
+}
+
+async function main(): Promise<void> {
+  const { kills, seed, report } = options();
+  const layout = pairLayout(PAIR);
+  try {
+    const pair = await TestPair.up(PAIR);
+    const done = await play(pair, kills, new Prng(seed));
+    const text = reportText(done, seed, await qemuVersion(DEFAULT_CHOICE.qemuBinary));
+    say(text);
+    if (report !== undefined) await appendReport(report, text);
+  } catch (error) {
+    say(`failed: ${messageOf(error)}`);
+    const rerun = `npm run test:output-rule -- --kills ${kills} --seed ${seed}`;
+    tellFailure(await keepLogs(layout, 'report'), rerun);
+    process.exitCode = 1;
+  } finally {
+    await takeDown(layout);
+  }
+}
+
+await main();
