@@ -44,7 +44,7 @@ export interface PairStatus {
   readonly backup: string | null;
   /** How far the backup is behind; a level, as the number itself moves all the time. Null without a backup. */
   readonly lag: LagLevel | null;
-  /** Not null: why the lease store can't be relied on just now. The VM runs on. */
+  /** Not null: why the lease store can't be relied on just now. An owner runs on; without one, nobody goes live. */
   readonly leaseTrouble: string | null;
   readonly lastFailover: { readonly at: string; readonly goLiveMs: number } | null;
   readonly guest: { readonly ip: string; readonly redisPort: number };
@@ -75,12 +75,21 @@ const isOwner = (view: HostView): boolean => leadOf([view.kind]) !== 'none';
 
 type Words = Pick<PairStatus, 'status' | 'state' | 'reason'>;
 
+/** What is wrong with the lease store: by the owner, or without one by a side that must ask it who shall go on. */
+function leaseTroubleOf(views: readonly HostView[], owner: HostView | undefined): string | null {
+  const asking = owner ?? views.find(({ kind, sidecar }) => kind === 'deciding' && sidecar?.lease != null);
+  return asking?.sidecar?.lease ?? null;
+}
+
 /** The owner's own word counts; without an owner nothing is protected. */
-function wordsOf(owners: readonly HostView[]): Words {
+function wordsOf(owners: readonly HostView[], leaseTrouble: string | null): Words {
   const [owner, second] = owners;
   if (second !== undefined) return { status: 'Not Protected', state: 'Disabled', reason: 'twoOwners' };
   const protection = owner?.sidecar?.protection;
-  if (protection === undefined) return { status: 'Not Protected', state: 'VM not Running', reason: null };
+  if (protection === undefined) {
+    const reason = leaseTrouble === null ? null : 'leaseUnusable';
+    return { status: 'Not Protected', state: 'VM not Running', reason };
+  }
   if (protection.word === 'Protected') return { status: 'Protected', state: null, reason: null };
   return { status: 'Not Protected', state: protection.state ?? null, reason: protection.reason ?? null };
 }
@@ -95,16 +104,17 @@ export async function pairStatus(pair: Pair): Promise<PairStatus> {
   const owners = views.filter(isOwner);
   const backup = views.find((view) => view.kind === 'backup');
   const numbers = owners[0]?.sidecar?.numbers;
+  const leaseTrouble = leaseTroubleOf(views, owners[0]);
   return {
     pair: layout.name,
-    ...wordsOf(owners),
+    ...wordsOf(owners, leaseTrouble),
     protectionWanted: desired.protected,
     controllerRuns: controller !== undefined,
     epoch: owners[0]?.sidecar?.epoch ?? null,
     primary: owners[0]?.name ?? null,
     backup: backup?.name ?? null,
     lag: backup === undefined || !numbers ? null : lagLevel(numbers.lagMs, DEFAULT_LIMITS),
-    leaseTrouble: owners[0]?.sidecar?.lease ?? null,
+    leaseTrouble,
     lastFailover: owners[0]?.sidecar?.lastFailover ?? null,
     guest: { ip: layout.guest.ip, redisPort: layout.guest.redisPort },
     clientNetns: layout.client.netns,

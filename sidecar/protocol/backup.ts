@@ -44,6 +44,8 @@ export class Backup implements Role {
   /** Where the engine went live. */
   #liveAt: Lsn | null = null;
   #lastIndex = 0;
+  /** Outputs of this engine that came before it replayed anything. */
+  #outputsBefore = 0;
   #lastLoss: LossReason | null = null;
 
   constructor(context: Context, now: Millis, out: Outbox) {
@@ -63,7 +65,7 @@ export class Backup implements Role {
     const turn = this.#dispatch(event, now, out) ?? this.#takeOver();
     if (turn !== null) return turn;
     const drop = this.#replay?.outputs.drop() ?? null;
-    if (drop !== null) out.push({ type: 'drop', through: drop });
+    if (drop !== null) out.push({ type: 'drop', through: this.#outputsBefore + drop });
     return null;
   }
 
@@ -180,6 +182,7 @@ export class Backup implements Role {
   }
 
   #judgeReplay(now: Millis, out: Outbox): Turn | null {
+    if (this.#phase === 'loading') return null; // log comes already, and is replayed only when all memory is there
     if (this.#replay?.stuck(this.#won, now) !== true) return null;
     if (this.#won) return end('stuckAfterWin', 'the engine neither replays what is left nor goes live');
     return this.#bar('stuck', 'the engine replays nothing although it has log', out);
@@ -352,7 +355,12 @@ export class Backup implements Role {
 
   #output(index: number, hash: string, bytes: number, out: Outbox): Turn | null {
     this.#lastIndex = index;
-    if (this.#replay === null) return null;
+    if (this.#replay === null) {
+      // Of the made-up machine that waits for its clone: nobody's output.
+      this.#outputsBefore = index;
+      out.push({ type: 'drop', through: index });
+      return null;
+    }
     return this.#compare(this.#replay.outputs.output(hash, bytes), out);
   }
 

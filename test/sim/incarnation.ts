@@ -462,7 +462,7 @@ export class Incarnation implements Endpoint {
       schedule.after(random.between(0, 5), () => {
         this.hand({ type: 'clonePoint', attempt, lsn, frames });
       });
-      schedule.after(random.between(20, 250), () => {
+      schedule.after(random.between(20, 250) + this.world.cloneExtraMs, () => {
         if (!going || this.dead) return;
         const wanted = peer !== null && !peer.dead && peer.#receiving === open?.connection;
         if (!wanted || network.isCut(this.host, peer.host)) {

@@ -398,6 +398,13 @@ describe('fault matrix', () => {
       s.expectTraffic();
     });
 
+    it('a clone that takes longer to load than replay may stand still: protected all the same', async () => {
+      const s = await Scenario.alone();
+      s.world.cloneExtraMs = s.world.limits.stuckAfterMs + 200;
+      s.join();
+      s.until(s.primary, 'protected');
+    });
+
     it('replay stuck after the lease is won: ends, instead of waiting for ever', async () => {
       const s = await Scenario.goingLive();
       s.untilDead(s.backup);

@@ -49,6 +49,8 @@ export class World {
   incarnations: Incarnation[] = [];
   life = 0;
   cloneFailures = 0;
+  /** Added to the time that each clone takes. */
+  cloneExtraMs = 0;
   /** The store has lost something, at some time in this run: some outcomes then need a person. */
   storeLosses = 0;
   readonly #trace: ((line: string) => void) | null;

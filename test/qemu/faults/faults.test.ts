@@ -47,6 +47,8 @@ describe('fault matrix', function () {
     it(titleOf(row), async () => {
       if (stage === undefined) throw new Error('no pair');
       await stage.protected();
+      stage.loaded(row.load === true);
+      await stage.serves();
       const wire = await stage.watchWire();
       const told = await row.play(stage);
       stage.loaded(false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What came out of each row, for the report.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPO } from '../../../cli/local/layout.js';
 import type { Verdict } from './wire.js';
@@ -15,10 +15,18 @@ interface Passed {
 
 export interface Outcome {
   readonly row: string;
+  /** ISO 8601. */
+  readonly at: string;
   readonly ok: boolean;
   readonly told: string;
   /** Packets of the guest that left, copies that came late, and who spoke in which order. */
   readonly wire: string;
+}
+
+/** The last one of each row that was ever played in this checkout. */
+export function readOutcomes(): Outcome[] {
+  if (!existsSync(OUTCOMES_FILE)) return [];
+  return JSON.parse(readFileSync(OUTCOMES_FILE, 'utf8')) as Outcome[];
 }
 
 export class Outcomes {
@@ -26,16 +34,23 @@ export class Outcomes {
 
   passed(row: string, { told, verdict, epoch }: Passed): void {
     const late = verdict.late === 0 ? '' : `, ${verdict.late} late copies`;
-    const wire = `${verdict.packets} packets by ${verdict.turns.join(' then ')}${late}`;
-    this.rows.push({ row, ok: true, told: `${told}; protected again in epoch ${epoch ?? '?'}`, wire });
+    const wire = `${verdict.packets} by ${verdict.turns.join(', then ')}${late}`;
+    this.add(row, true, `${told}; protected again in epoch ${epoch ?? '?'}`, wire);
   }
 
   failed(row: string, words: string): void {
-    this.rows.push({ row, ok: false, told: words, wire: '-' });
+    this.add(row, false, words, '-');
   }
 
+  /** Replaces what was known of the rows that were played now. */
   write(): void {
+    const played = new Set(this.rows.map(({ row }) => row));
+    const others = readOutcomes().filter(({ row }) => !played.has(row));
     mkdirSync(join(REPO, 'build'), { recursive: true });
-    writeFileSync(OUTCOMES_FILE, JSON.stringify(this.rows, null, 2) + '\n');
+    writeFileSync(OUTCOMES_FILE, JSON.stringify([...others, ...this.rows], null, 2) + '\n');
+  }
+
+  private add(row: string, ok: boolean, told: string, wire: string): void {
+    this.rows.push({ row, at: new Date().toISOString(), ok, told, wire });
   }
 }

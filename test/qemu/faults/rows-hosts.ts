@@ -32,16 +32,6 @@ async function frozenHost(
 const primaryHit = ({ primary, backup }: Sides): [Watched, Watched] => [primary, backup];
 const backupHit = ({ primary, backup }: Sides): [Watched, Watched] => [backup, primary];
 
-/** Under load. */
-const loaded =
-  (play: Row['play']): Row['play'] =>
-  async (stage) => {
-    await stage.protected();
-    stage.loaded(true);
-    await stage.serves();
-    return play(stage);
-  };
-
 async function killed(stage: Stage, which: (sides: Sides) => [Watched, Watched]): Promise<string> {
   const [hit, other] = which(await stage.protected());
   await stage.freshWindow();
@@ -141,7 +131,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: BACKUP_LIVE,
     moves: 1,
     quick: true,
-    play: loaded((s) => killed(s, primaryHit)),
+    load: true,
+    play: (s) => killed(s, primaryHit),
   },
   { fault: 'backup killed', state: 'I', outcome: PRIMARY_ON, moves: 0, play: (s) => killed(s, backupHit) },
   {
@@ -150,7 +141,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: PRIMARY_ON,
     moves: 0,
     quick: true,
-    play: loaded((s) => killed(s, backupHit)),
+    load: true,
+    play: (s) => killed(s, backupHit),
   },
   {
     fault: 'primary host frozen, then thawed',
@@ -165,7 +157,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: BACKUP_LIVE,
     moves: 1,
     quick: true,
-    play: loaded((s) => frozenHost(s, primaryHit)),
+    load: true,
+    play: (s) => frozenHost(s, primaryHit),
   },
   {
     fault: 'backup host frozen, then thawed',
@@ -180,7 +173,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: PRIMARY_ON,
     moves: 0,
     quick: true,
-    play: loaded((s) => frozenHost(s, backupHit)),
+    load: true,
+    play: (s) => frozenHost(s, backupHit),
   },
   {
     fault: 'both hosts frozen, the primary thawed first',
@@ -188,7 +182,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: PRIMARY_ON,
     moves: 0,
     quick: true,
-    play: loaded((s) => bothFrozen(s, 'primary')),
+    load: true,
+    play: (s) => bothFrozen(s, 'primary'),
   },
   {
     fault: 'both hosts frozen, the backup thawed first',
@@ -196,7 +191,8 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: BACKUP_LIVE,
     moves: 1,
     quick: true,
-    play: loaded((s) => bothFrozen(s, 'backup')),
+    load: true,
+    play: (s) => bothFrozen(s, 'backup'),
   },
   {
     fault: 'both hosts frozen and thawed at the same time',

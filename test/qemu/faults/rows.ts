@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Row } from './row.js';
+import { CLONE_ROWS } from './rows-clone.js';
 import { HOST_ROWS } from './rows-hosts.js';
+import { NETWORK_ROWS } from './rows-network.js';
+import { STORE_ROWS } from './rows-store.js';
 
 /** In the order in which they are played. */
-export const ROWS: readonly Row[] = [...HOST_ROWS];
+export const ROW_FILES: readonly (readonly [file: string, rows: readonly Row[]])[] = [
+  ['rows-hosts', HOST_ROWS],
+  ['rows-network', NETWORK_ROWS],
+  ['rows-store', STORE_ROWS],
+  ['rows-clone', CLONE_ROWS],
+];
+
+export const ROWS: readonly Row[] = ROW_FILES.flatMap(([, rows]) => rows);

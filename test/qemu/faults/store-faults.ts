@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can befall the lease store: it stands still, dies, comes back with its data or without, or is emptied.
-import { appendFile, readdir, rm } from 'node:fs/promises';
+import { appendFile, cp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PairLayout } from '../../../cli/local/layout.js';
 import { newPassword } from '../../../cli/local/pair.js';
@@ -13,6 +13,8 @@ const ADMIN = 'faults';
 const GONE_MS_MAX = 5000;
 /** What Redis keeps in its folder, beside what the pair has put there. */
 const DATA = /^(appendonlydir|dump\.rdb|temp-.*)$/;
+const AOF = 'appendonlydir';
+const COPY = 'kept-copy';
 
 export class StoreFaults {
   private readonly password = newPassword();
@@ -43,9 +45,16 @@ export class StoreFaults {
     if (!(await waitGone(id, GONE_MS_MAX))) throw new Error('the lease store does not die');
   }
 
-  /** Starts it: with the data it has, or without any. */
-  async begin(data: 'kept' | 'removed'): Promise<void> {
-    if (data === 'removed') await this.removeData();
+  /** Keeps a copy of its data as they are; it must not run. */
+  async keepCopy(): Promise<void> {
+    await cp(join(this.layout.store.dir, AOF), join(this.layout.store.dir, COPY), { recursive: true });
+  }
+
+  /** Starts it: with the data it has, without any, or with the copy that was kept. */
+  async begin(data: 'kept' | 'removed' | 'copy'): Promise<void> {
+    const { dir } = this.layout.store;
+    if (data !== 'kept') await this.removeData();
+    if (data === 'copy') await rename(join(dir, COPY), join(dir, AOF));
     await startStore(this.layout);
   }
 

@@ -16,6 +16,8 @@ const ENDED_MS_MAX = 5_000;
 const CAPTURE_KIB = 16 * 1024;
 
 class HostCapture {
+  private missed = 0;
+
   private constructor(
     readonly host: HostLayout,
     private readonly file: string,
@@ -25,7 +27,9 @@ class HostCapture {
   static async begin(pair: PairLayout, host: HostLayout): Promise<HostCapture> {
     const file = join(pair.dir, `wire-${host.name}.pcap`);
     const filter = `ether src ${pair.guest.mac}`;
+    // Immediate mode: else the kernel hands packets over in blocks, and keeps the last one for itself.
     const options = [
+      '--immediate-mode',
       '-i',
       HOST_TAP,
       '-Q',
@@ -48,16 +52,21 @@ class HostCapture {
       const [line] = (await once(said, 'line', { signal })) as [string];
       if (line.includes('listening on')) break;
     }
-    child.stderr.resume();
-    return new HostCapture(host, file, child);
+    const capture = new HostCapture(host, file, child);
+    said.on('line', (text) => {
+      capture.missed += Number(/^(\d+) packets? dropped by kernel/.exec(text)?.[1] ?? 0);
+    });
+    return capture;
   }
 
   async end(): Promise<readonly CapturedPacket[]> {
     if (this.process.exitCode === null && this.process.signalCode === null) {
-      const gone = once(this.process, 'exit', { signal: AbortSignal.timeout(ENDED_MS_MAX) });
+      const gone = once(this.process, 'close', { signal: AbortSignal.timeout(ENDED_MS_MAX) });
       this.process.kill('SIGINT');
       await gone;
     }
+    if (this.missed > 0)
+      throw new Error(`the capture on host ${this.host.name} missed ${this.missed} packets`);
     const packets = readPcap(await readFile(this.file));
     await rm(this.file);
     return packets;
