@@ -6,8 +6,8 @@ import { failoverCycle, replies } from './support/cycle.js';
 import { processesOf } from './support/leftovers.js';
 import { suiteWithPair } from './support/suite.js';
 
-const CYCLES = 12;
-const RERUN = 'npx mocha --timeout 600000 build/test/qemu/cycles.test.js';
+const CYCLES = 50;
+const RERUN = 'npx mocha --timeout 1500000 build/test/qemu/cycles.test.js';
 
 describe('failover cycles on the full machine', () => {
   const suite = suiteWithPair('cycles', RERUN);
