@@ -7,12 +7,14 @@ import { processesOf } from './support/leftovers.js';
 import { suiteWithPair } from './support/suite.js';
 
 const CYCLES = 50;
-const RERUN = 'npx mocha --timeout 1500000 build/test/qemu/cycles.test.js';
+const TIMEOUT_MS = 1_500_000;
+const RERUN = 'npx mocha build/test/qemu/cycles.test.js';
 
 describe('failover cycles on the full machine', () => {
   const suite = suiteWithPair('cycles', RERUN);
 
-  it(`${CYCLES} of ${CYCLES}: every increment exact, consoles bit-identical, one QEMU a host`, async () => {
+  it(`${CYCLES} of ${CYCLES}: every increment exact, consoles bit-identical, one QEMU a host`, async function () {
+    this.timeout(TIMEOUT_MS);
     const { pair } = suite;
     const client = pair.client();
     try {

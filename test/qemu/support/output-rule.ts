@@ -3,7 +3,7 @@
 import { readPidFile } from '../../../cli/local/processes.js';
 import type { Prng } from '../../sim/prng.js';
 import { consoleHasEnough, processesOfSide, requireGone } from './cycle.js';
-import { countMarkers, type MarkerCount } from './markers.js';
+import { outputPoints, type OutputPoints } from './markers.js';
 import type { TestPair } from './pair.js';
 import { sharedSerial } from './serial.js';
 import type { Witness } from './witness.js';
@@ -20,8 +20,8 @@ export interface Kill {
   readonly notes: number;
   /** Longest silence that the witness met, ms. */
   readonly worstMs: number;
-  /** Markers in the log that the backup replayed and went on writing. */
-  readonly markers: MarkerCount;
+  /** Of the log that the backup replayed and went on writing. */
+  readonly points: OutputPoints;
 }
 
 /**
@@ -42,7 +42,7 @@ export async function killAtReply(pair: TestPair, witness: Witness, random: Prng
   await requireGone(doomed);
   const { notes, worstMs } = await witness.verify();
   sharedSerial(primary, backup);
-  const markers = countMarkers(backup.ringFile);
+  const points = outputPoints(backup.ringFile);
   await pair.protect();
-  return { after, seen, notes, worstMs, markers };
+  return { after, seen, notes, worstMs, points };
 }
