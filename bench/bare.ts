@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Child } from '../cli/local/child.js';
 import { pairLayout } from '../cli/local/layout.js';
 import { DEFAULT_CHOICE, makeSettings } from '../cli/local/pair.js';
+import { niced, QEMU_NICE } from '../cli/local/plan.js';
 import { qemuCommand } from '../cli/local/qemu.js';
 import { guestReady } from '../cli/local/vm.js';
 import type { Cleanup } from './cleanup.js';
@@ -84,7 +85,8 @@ export async function bootBare(cleanup: Cleanup, kind: BareKind): Promise<BareVm
   };
   const { machine, qemuBinary } = makeSettings(layout, DEFAULT_CHOICE);
   const whole = qemuCommand({ machine, paths, mode: 'record', qemuBinary });
-  const qemu = new Child(`qemu (${kind})`, bareCommand(whole, kind, layout.guest.ip, ports), {
+  const command = niced(QEMU_NICE, bareCommand(whole, kind, layout.guest.ip, ports));
+  const qemu = new Child(`qemu (${kind})`, command, {
     cwd: dir,
     logFile: join(dir, 'qemu.log'),
   });

@@ -15,7 +15,7 @@ const SETTLE_MS = 1500;
 /** The fault shall meet each moment of a request's life. */
 const JITTER_MS = 50;
 
-/** One failover. All times in ms; parts are null when the survivor did not note them. */
+/** One failover. All times in ms; parts are null when they are not known. */
 export interface Gap {
   readonly gapMs: number;
   readonly retransmits: number;
@@ -56,14 +56,15 @@ function parts(
   const wonAt = journalTime(survivor, 'goingLive', from);
   const { lastFailover } = survivor;
   const liveAt = lastFailover === null ? null : Date.parse(lastFailover.at);
-  const repliedAt = fault.wallMs + (sentAt + waited - fault.monotonicMs);
+  const toWallMs = fault.wallMs - fault.monotonicMs;
+  const spansLive = liveAt !== null && sentAt + toWallMs <= liveAt;
   const between = (a: number | null, b: number | null) =>
     a === null || b === null ? null : Math.max(0, b - a);
   return {
     detectMs: between(fault.wallMs, claimAt),
     claimMs: between(claimAt, wonAt),
     goLiveMs: between(wonAt, liveAt),
-    replyMs: between(liveAt, repliedAt),
+    replyMs: spansLive ? between(liveAt, sentAt + waited + toWallMs) : null,
   };
 }
 
@@ -92,11 +93,11 @@ const numbers = (gaps: readonly Gap[], pick: (gap: Gap) => number | null): numbe
 
 /** The rows of a failover's table, but for the aim's. */
 export function gapRows(gaps: readonly Gap[]): Row[] {
-  const lost = gaps.filter((gap) => gap.retransmits > 0);
+  const again = gaps.filter((gap) => gap.retransmits > 0);
   const kept = gaps.filter((gap) => gap.retransmits === 0);
   return [
-    { what: '  request reached the backup', unit: 'ms', values: kept.map((gap) => gap.gapMs) },
-    { what: '  request lost with the host', unit: 'ms', values: lost.map((gap) => gap.gapMs) },
+    { what: '  client did not have to send again', unit: 'ms', values: kept.map((gap) => gap.gapMs) },
+    { what: '  client had to send again', unit: 'ms', values: again.map((gap) => gap.gapMs) },
     { what: '  fault -> noticed', unit: 'ms', values: numbers(gaps, (gap) => gap.detectMs) },
     { what: '  noticed -> lease won', unit: 'ms', values: numbers(gaps, (gap) => gap.claimMs) },
     { what: '  lease won -> live', unit: 'ms', values: numbers(gaps, (gap) => gap.goLiveMs) },

@@ -19,15 +19,15 @@ export const kill: Measurement = {
       stage.say(`kill ${n}: ${gap.gapMs.toFixed(0)} ms, ${gap.retransmits} segments sent again`);
       gaps.push(gap);
     }
-    const lost = gaps.filter((gap) => gap.retransmits > 0).length;
+    const again = gaps.filter((gap) => gap.retransmits > 0).length;
     return {
       rows: [
         { what: 'longest wait', unit: 'ms', values: gaps.map((gap) => gap.gapMs), aim: AIM },
         ...gapRows(gaps),
       ],
       notes: [
-        `In ${lost} of ${gaps.length} kills the client had to send its request again: it was lost with the host, ` +
-          "and the client's own TCP waits at least 200 ms before it does so.",
+        `In ${again} of ${gaps.length} kills the client had to send its request again. One that was lost with the ` +
+          "host costs the client's own retransmission time-out: 200 ms or more, whatever is done here.",
         'Every reply was checked: one more than the one before.',
       ],
     };

@@ -21,8 +21,8 @@ const SHIM = join(REPO, 'build/native/lockstep-shim.so');
  * time-out loses its part, and a guest that does not run is an outage. Threads inherit it.
  */
 const SIDECAR_NICE = -10;
-const QEMU_NICE = -5;
-const niced = (nice: number, command: readonly string[]): string[] => [
+export const QEMU_NICE = -5;
+export const niced = (nice: number, command: readonly string[]): string[] => [
   'nice',
   '-n',
   String(nice),
