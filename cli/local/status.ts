@@ -77,7 +77,8 @@ type Words = Pick<PairStatus, 'status' | 'state' | 'reason'>;
 
 /** What is wrong with the lease store: by the owner, or without one by a side that must ask it who shall go on. */
 function leaseTroubleOf(views: readonly HostView[], owner: HostView | undefined): string | null {
-  const asking = owner ?? views.find(({ kind, sidecar }) => kind === 'deciding' && sidecar?.lease != null);
+  const asking =
+    owner ?? views.find(({ kind, sidecar }) => kind === 'deciding' && (sidecar?.lease ?? null) !== null);
   return asking?.sidecar?.lease ?? null;
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hosts and processes that die or stand still.
 import type { Row } from './row.js';
-import type { Sides, Stage, Watched } from './stage.js';
+import { until } from '../support/wait.js';
+import { corruptLog, snapshotOf, type Sides, type Stage, type Watched } from './stage.js';
 
 /** Longer than any detection, shorter than any patience of a TCP connection. */
 const FREEZE_MS = 1500;
 const BLINK_MS = 120;
+const LOG_BYTES_MIN = 200;
+const LOG_MS_MAX = 2000;
 
 /** The other side than the one that has the fault runs on. */
 async function survives(stage: Stage, winner: Watched): Promise<string> {
@@ -118,6 +121,22 @@ async function blink(stage: Stage, which: (sides: Sides) => [Watched, Watched]):
   frozen.thaw();
   const worstMs = await stage.serves();
   return `nothing but a wait of ${Math.round(worstMs)} ms`;
+}
+
+/** Log waits in the backup's ring, its QEMU stands still; when it reads on, the log is garbage. */
+async function logCorrupt(stage: Stage): Promise<string> {
+  const { primary, backup } = await stage.protected();
+  await stage.freshWindow();
+  const frozen = stage.freeze(backup.qemu);
+  await until('log to wait', LOG_MS_MAX, () => {
+    const { consumed, produced } = snapshotOf(backup);
+    return Promise.resolve(produced - consumed > LOG_BYTES_MIN ? true : undefined);
+  });
+  const bytes = await corruptLog(backup);
+  frozen.thaw();
+  const told = await survives(stage, primary);
+  await stage.gone(backup);
+  return `${bytes} bytes overwritten; ${told}`;
 }
 
 const BACKUP_LIVE = 'the backup is live, the old primary halts, nothing is lost';
@@ -274,5 +293,13 @@ export const HOST_ROWS: readonly Row[] = [
     outcome: PRIMARY_ON,
     moves: 0,
     play: (s) => processKilled(s, backupHit, 'qemu'),
+  },
+  {
+    fault: "log corrupt in the backup's memory",
+    state: 'L',
+    outcome: 'the backup is barred and ends, the primary goes on, the next clone is protected',
+    moves: 0,
+    load: true,
+    play: logCorrupt,
   },
 ];

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pair on which faults are played, one after the other: what a row of the matrix does and looks at.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { Client } from '../../../cli/demo/client.js';
-import { messageOf } from '../../../cli/local/errors.js';
+import { open } from 'node:fs/promises';
+import type { Client } from '../../../cli/demo/client.js';
 import { bootHost, cutPower } from '../../../cli/local/hosts.js';
 import type { HostLayout } from '../../../cli/local/layout.js';
 import { identify, isAlive, placed, type ProcessId } from '../../../cli/local/processes.js';
@@ -54,6 +53,25 @@ export function snapshotOf(side: Side): RingSnapshot {
   } finally {
     ring.close();
   }
+}
+
+const EVENT_KIND_OF_NO_LOG = 0xff;
+const CONTROL_PAGE_BYTES = 4096;
+const CORRUPT_BYTES_MAX = 256;
+
+/** Overwrites the log that this side replays next. Its QEMU must stand still. Returns how many bytes. */
+export async function corruptLog(side: Side): Promise<number> {
+  const { consumed, produced, ringBytes } = snapshotOf(side);
+  const end = Math.min(produced, consumed + CORRUPT_BYTES_MAX);
+  const file = await open(side.ringFile, 'r+');
+  try {
+    for (let lsn = consumed; lsn < end; lsn++) {
+      await file.write(Buffer.of(EVENT_KIND_OF_NO_LOG), 0, 1, CONTROL_PAGE_BYTES + (lsn % ringBytes));
+    }
+  } finally {
+    await file.close();
+  }
+  return end - consumed;
 }
 
 /** Sets and gets in the guest, as fast as it can, over connections of their own. */
@@ -269,12 +287,6 @@ export class Stage {
 
   watchWire(): Promise<Wire> {
     return Wire.begin(this.pair.pair.layout);
-  }
-
-  /** The last lines of a sidecar's log. */
-  async lastWords(side: Side): Promise<string> {
-    const file = side.serialFile.replace(/serial\.log$/, 'sidecar.log');
-    return readFile(file, 'utf8').catch(messageOf);
   }
 
   #keep(frozen: Frozen): Frozen {
