@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is this QEMU one that the shim knows? Its release, the symbols it exports, and the log that it writes.
-import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../local/errors.js';
@@ -12,6 +12,7 @@ import { fine, lack, RUN_SETUP, type Finding } from './finding.js';
 const KNOWN_SERIES = '10.0';
 const LOG_VERSIONS_HEADER = join(REPO, 'native/ftlog/parse.h');
 const SYMBOLS_HEADER = join(REPO, 'native/shim/symbols.h');
+const ELF_MAGIC = Buffer.from('\x7fELF', 'latin1');
 const CURE = `Install qemu-system-x86 ${KNOWN_SERIES} (Debian 12: bookworm-backports). ${RUN_SETUP}`;
 
 async function checkRelease(binary: string): Promise<Finding> {
@@ -43,7 +44,19 @@ function exportedSymbols(text: string): Set<string> {
   return new Set(defined.map((row) => (row[7] ?? '').split('@')[0] ?? ''));
 }
 
+async function isElf(file: string): Promise<boolean> {
+  const opened = await open(file);
+  try {
+    const { buffer, bytesRead } = await opened.read(Buffer.alloc(ELF_MAGIC.length), 0, ELF_MAGIC.length, 0);
+    return bytesRead === ELF_MAGIC.length && buffer.equals(ELF_MAGIC);
+  } finally {
+    await opened.close();
+  }
+}
+
 async function checkSymbols(file: string): Promise<Finding> {
+  if (!(await isElf(file)))
+    return fine('QEMU symbols', 'not looked at: a script; the shim does when QEMU starts');
   const needed = neededSymbols(await readFile(SYMBOLS_HEADER, 'utf8'));
   const exported = exportedSymbols(
     await run('readelf', ['--dyn-syms', '--wide', file], { outputBytesMax: 64 << 20 }),

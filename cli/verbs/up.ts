@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Option, type Command } from 'commander';
 import { access } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { requireAble } from '../check/check.js';
 import { LocalError } from '../local/errors.js';
 import { HOSTS_MAX, pairLayout } from '../local/layout.js';
@@ -86,10 +87,12 @@ async function up(options: Options): Promise<void> {
   const layout = pairLayout(options.pair, options.hosts);
   await requireFile(options.kernel, "Build the test guest: 'npm run setup', or name a kernel.");
   await requireFile(options.initrd, "Build the test guest: 'npm run setup', or name an initramfs.");
-  await requireAble(options.qemu);
+  // Hosts run it from folders of their own.
+  const qemuBinary = options.qemu.includes('/') ? resolve(options.qemu) : options.qemu;
+  await requireAble(qemuBinary);
   const { machine: model, memory: memoryMiB, cpu, kernel, initrd, append } = options;
   const machine = { model, memoryMiB, cpu, kernel, initrd, append };
-  const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary: options.qemu });
+  const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
   const ownGuest = kernel === DEFAULT_MACHINE.kernel && initrd === DEFAULT_MACHINE.initrd;
   await upPair({ layout, settings }, options.timeout * 1000, options.wait && ownGuest);
   print(`pair '${layout.name}' is up; the VM runs, not protected yet. Its network:`);

@@ -2,6 +2,7 @@
 // Many failover cycles in a row, and a line about each.
 //
 // usage: node build/test/qemu/cycles-report.js [--cycles 50] [--qemu PROGRAM] [--report FILE]
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../cli/local/errors.js';
 import { pairLayout } from '../../cli/local/layout.js';
@@ -22,7 +23,8 @@ function options(): { cycles: number; qemu: string; report: string | undefined }
       report: { type: 'string' },
     },
   });
-  return { cycles: Number(values.cycles), qemu: values.qemu, report: values.report };
+  const qemu = values.qemu.includes('/') ? resolve(values.qemu) : values.qemu;
+  return { cycles: Number(values.cycles), qemu, report: values.report };
 }
 
 const line = (n: number, cycle: Cycle): string =>
