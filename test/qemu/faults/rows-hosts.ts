@@ -2,6 +2,7 @@
 // Hosts and processes that die or stand still.
 import type { Row } from './row.js';
 import { until } from '../support/wait.js';
+import { cutOff, healNetwork, type Frozen } from './host-faults.js';
 import { corruptLog, snapshotOf, type Sides, type Stage, type Watched } from './stage.js';
 
 /** Longer than any detection, shorter than any patience of a TCP connection. */
@@ -137,6 +138,39 @@ async function logCorrupt(stage: Stage): Promise<string> {
   const told = await survives(stage, primary);
   await stage.gone(backup);
   return `${bytes} bytes overwritten; ${told}`;
+}
+
+/** The VM alone, without anybody who could take over. */
+async function aloneThrough(stage: Stage, fault: (owner: Watched) => Promise<void>): Promise<string> {
+  const owner = await stage.unprotected();
+  await stage.freshWindow();
+  await fault(owner);
+  await stage.owns(owner);
+  const worstMs = await stage.serves();
+  return `the same incarnation runs on; longest wait of the client ${Math.round(worstMs)} ms`;
+}
+
+async function standsStill(stage: Stage, frozen: Frozen): Promise<void> {
+  await stage.passes(FREEZE_MS);
+  frozen.thaw();
+}
+
+async function unplugged(stage: Stage, owner: Watched): Promise<void> {
+  const { layout } = stage.pair.pair;
+  await cutOff(layout, owner.host);
+  await stage.passes(FREEZE_MS);
+  await healNetwork(layout);
+}
+
+async function killedAlone(stage: Stage): Promise<string> {
+  const owner = await stage.unprotected();
+  await stage.pair.kill(owner.host);
+  await stage.pair.until('its host to be back, empty', ({ hosts }) =>
+    hosts.some(({ kind }) => kind === 'idle'),
+  );
+  await stage.coldStart(owner.host);
+  await stage.serves();
+  return 'VM lost, started by a person';
 }
 
 const BACKUP_LIVE = 'the backup is live, the old primary halts, nothing is lost';
@@ -301,5 +335,33 @@ export const HOST_ROWS: readonly Row[] = [
     moves: 0,
     load: true,
     play: logCorrupt,
+  },
+  {
+    fault: 'primary killed',
+    state: 'U',
+    outcome: 'cold restart by a person',
+    moves: 0,
+    play: killedAlone,
+  },
+  {
+    fault: 'primary host frozen, then thawed',
+    state: 'U',
+    outcome: 'goes on',
+    moves: 0,
+    play: (s) => aloneThrough(s, async ({ host }) => standsStill(s, await s.freezeHost(host))),
+  },
+  {
+    fault: "only the primary's QEMU frozen, then thawed",
+    state: 'U',
+    outcome: 'goes on: nobody could do better',
+    moves: 0,
+    play: (s) => aloneThrough(s, ({ qemu }) => standsStill(s, s.freeze(qemu))),
+  },
+  {
+    fault: 'primary cut off from all, then healed',
+    state: 'U',
+    outcome: 'goes on',
+    moves: 0,
+    play: (s) => aloneThrough(s, (owner) => unplugged(s, owner)),
   },
 ];

@@ -88,7 +88,7 @@ async function bothKilled(stage: Stage): Promise<string> {
   await stage.staysSo('nobody starts the VM', WAIT_MS, ({ hosts }) =>
     hosts.every(({ kind }) => kind === 'idle'),
   );
-  await stage.coldStart(primary.host);
+  await stage.coldStart(backup.host);
   await stage.serves();
   return 'VM lost, started by a person';
 }
