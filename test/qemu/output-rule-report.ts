@@ -2,7 +2,8 @@
 // Many kills at the sight of a reply. With LOCKSTEP_MARKER=0 in the environment every QEMU leaves the log's output
 // markers out.
 //
-// usage: node build/test/qemu/output-rule-report.js [--kills 100] [--seed N] [--report FILE]
+// usage: node build/test/qemu/output-rule-report.js [--kills 100] [--minutes N] [--seed N] [--report FILE]
+// With --minutes it ends then, with the kills that it came to.
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../cli/local/errors.js';
 import { pairLayout } from '../../cli/local/layout.js';
@@ -18,27 +19,38 @@ const PAIR = 'outrulerep';
 /** The spare host of three takes the next backup at once, while the dead one boots. */
 const HOSTS = 3;
 
-function options(): { kills: number; seed: number; report: string | undefined } {
+interface Options {
+  readonly kills: number;
+  readonly minutes: number;
+  readonly seed: number;
+  readonly report: string | undefined;
+}
+
+function options(): Options {
   const { values } = parseArgs({
     options: {
       kills: { type: 'string', default: '100' },
+      minutes: { type: 'string', default: '1440' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       report: { type: 'string' },
     },
   });
-  return { kills: Number(values.kills), seed: Number(values.seed), report: values.report };
+  const { kills, minutes, seed, report } = values;
+  return { kills: Number(kills), minutes: Number(minutes), seed: Number(seed), report };
 }
 
 const line = (n: number, kill: Kill): string =>
   `kill ${n}: at reply ${kill.after}, note ${kill.seen}; ${kill.notes} notes stand; silence ${kill.worstMs.toFixed(0)} ms; ` +
   `${kill.points.marked} of ${kill.points.bottomHalves} output points marked`;
 
-async function play(pair: TestPair, count: number, random: Prng): Promise<Kill[]> {
+async function play(pair: TestPair, { kills: count, minutes, seed }: Options): Promise<Kill[]> {
+  const random = new Prng(seed);
+  const until = performance.now() + minutes * 60_000;
   const witness = new Witness(pair.pair.layout);
   const kills: Kill[] = [];
   try {
     await pair.protect();
-    while (kills.length < count) {
+    while (kills.length < count && performance.now() < until) {
       const kill = await killAtReply(pair, witness, random);
       kills.push(kill);
       say(line(kills.length, kill));
@@ -64,11 +76,12 @@ function reportText(kills: readonly Kill[], seed: number, version: string): stri
 }
 
 async function main(): Promise<void> {
-  const { kills, seed, report } = options();
+  const asked = options();
+  const { kills, seed, report } = asked;
   const layout = pairLayout(PAIR, HOSTS);
   try {
     const pair = await TestPair.up(PAIR, { hosts: HOSTS });
-    const done = await play(pair, kills, new Prng(seed));
+    const done = await play(pair, asked);
     const text = reportText(done, seed, await qemuVersion(DEFAULT_CHOICE.qemuBinary));
     say(text);
     if (report !== undefined) await appendReport(report, text);
