@@ -10,6 +10,10 @@ const EXIT_FAILED = 1;
 
 const program = new Command('lockstep-sidecar').requiredOption('--config <file>', 'settings, JSON').parse();
 
+// A log that cannot be written (disk full, reader gone) must not end the side that serves the guest.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
 try {
   const { config } = program.opts<{ config: string }>();
   await SidecarHost.start(readConfig(config), (code) => process.exit(code));

@@ -46,7 +46,7 @@ export class Engine {
     const state = this.ring.state;
     if (state === 'failed') this.fail();
     else if (state === 'replaying') this.observeConsumed();
-    else if (state === 'live' || state === 'recording') this.observeRecorder(state === 'live');
+    else if (state === 'live' || state === 'recording') this.observeRecorder();
   }
 
   /** Tells the engine's signs of life; to be called with each tick. */
@@ -71,11 +71,15 @@ export class Engine {
     return { engine: 'record-replay', logVersion, qemuVersion, deviceHash };
   }
 
-  private observeRecorder(live: boolean): void {
-    if (live && !this.wentLive) {
-      this.wentLive = true;
-      this.post({ type: 'live', lsn: this.ring.snapshot().liveLsn });
-    }
+  /** Tells that the engine went live, if it did: before anything that it made afterwards. */
+  observeLive(): void {
+    if (this.wentLive || this.ring.closed || this.ring.state !== 'live') return;
+    this.wentLive = true;
+    this.post({ type: 'live', lsn: this.ring.snapshot().liveLsn });
+  }
+
+  private observeRecorder(): void {
+    this.observeLive();
     this.observePoint();
     const produced = this.ring.produced;
     if (produced === this.produced) return;

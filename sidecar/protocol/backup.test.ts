@@ -146,6 +146,26 @@ describe('backup', () => {
     expect(s.of('end').map((effect) => effect.reason)).to.deep.equal(['replayShort']);
   });
 
+  it('takes over although its log ends in the middle of an event: the engine drops that event', () => {
+    const s = new Story();
+    s.follow();
+    s.frame({ type: 'prepare', epoch: 2, store: 's' });
+    s.event({ type: 'received', link: 1, lsn: 190, end: true });
+    s.event({ type: 'received', link: 1, lsn: 200, end: false });
+    s.frame({ type: 'handover', reason: 'userAction' });
+    s.answer('won');
+    s.event({ type: 'live', lsn: 190 });
+    expect(s.sidecar.status).to.deep.include({ role: 'primary', phase: 'alone' });
+  });
+
+  it('does not give up for keeping too much once a claim has begun: nobody tells any more what has left', () => {
+    const s = new Story();
+    s.claim();
+    const { heldOutputsMax, holdSlackOutputs } = CONFIG.limits;
+    for (let n = 1; n <= heldOutputsMax + 2 * holdSlackOutputs + 10; n += 1) s.output(n, 'a');
+    expect(s.of('end')).to.have.length(0);
+  });
+
   it('takes over only after outputs on their way were compared with digests it has', () => {
     const s = new Story();
     s.follow();

@@ -159,6 +159,7 @@ export class Backup implements Role {
 
   #tick(now: Millis, out: Outbox): Turn | null {
     this.#desk.tick(now, out);
+    this.#detector?.tick(now);
     const turn = this.#judgePeer(now, out) ?? this.#judgeReplay(now, out) ?? this.#judgePatience(now);
     if (turn !== null) return turn;
     if (this.#link === null && !this.claiming && now >= this.#dialAt) this.#dial(now, out);
@@ -366,6 +367,8 @@ export class Backup implements Role {
 
   #compare(result: 'fine' | 'divergence' | 'overflow', out: Outbox): Turn | null {
     if (result === 'fine') return null;
+    // Once a claim has begun nobody tells any more what has left, and what comes is finite: the rest of the log.
+    if (result === 'overflow' && this.claiming) return null;
     const detail =
       result === 'divergence' ? 'an output differs from the primary' : 'too many outputs retained';
     return this.#bar(result, detail, out);

@@ -29,6 +29,18 @@ describe('failure detector', () => {
     expect(detector.judge(1_301)).to.equal('silence');
   });
 
+  it('does not count time in which this process did not listen as silence', () => {
+    const detector = new Detector(LIMITS, 0);
+    for (let now = 0; now <= 1_000; now += LIMITS.tickMs) {
+      detector.tick(now);
+      if (now % LIMITS.beatMs === 0) beat(detector, now, now, 'answers');
+    }
+    detector.tick(1_310); // a stall shorter than deadAfterMs, and the peer's last beat a little before it
+    expect(detector.judge(1_310)).to.equal(null);
+    for (let now = 1_320; now <= 1_310 + LIMITS.deadAfterMs; now += LIMITS.tickMs) detector.tick(now);
+    expect(detector.judge(1_310 + LIMITS.deadAfterMs)).to.equal('silence');
+  });
+
   it('notices that it is not heard, although it hears', () => {
     const detector = new Detector(LIMITS, 0);
     beat(detector, 0, 500, 'deaf');

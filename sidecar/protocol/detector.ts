@@ -18,6 +18,7 @@ export class Detector {
   readonly #limits: Limits;
   #link: LinkState = { up: true };
   #heardAt: Millis;
+  #tickedAt: Millis;
   #beatAt: Millis | null = null;
   #seq = 0;
   #peerSeq = 0;
@@ -30,6 +31,7 @@ export class Detector {
   constructor(limits: Limits, now: Millis) {
     this.#limits = limits;
     this.#heardAt = now;
+    this.#tickedAt = now;
     this.#echoedAt = now;
   }
 
@@ -40,6 +42,18 @@ export class Detector {
 
   heardAge(now: Millis): Millis {
     return now - this.#heardAt;
+  }
+
+  /**
+   * With each tick, first. A late one means that this process was busy or not scheduled: what the peer sent meanwhile
+   * may lie unread, and that time is not its silence.
+   */
+  tick(now: Millis): void {
+    const late = now - this.#tickedAt - this.#limits.tickLateMs;
+    this.#tickedAt = now;
+    if (late <= 0) return;
+    this.#heardAt = Math.min(now, this.#heardAt + late);
+    this.#echoedAt = Math.min(now, this.#echoedAt + late);
   }
 
   linkUp(now: Millis): void {

@@ -54,12 +54,18 @@ export class DigestLog {
     this.#unsent.shiftWhile((digest) => digest.index <= frames);
   }
 
-  /** Digests not sent yet, oldest first; they count as sent. */
-  take(): DigestFrame[] {
+  /**
+   * Digests not sent yet of outputs whose log is shipped, oldest first; they count as sent. A digest ahead of its log
+   * would speak of a future that the backup, should it go live before, never has.
+   */
+  take(shipped: Lsn): DigestFrame[] {
     const base = this.#base;
     if (base === null) return [];
     const frames: DigestFrame[] = [];
-    for (let next = this.#unsent.shift(); next !== undefined; next = this.#unsent.shift()) {
+    for (;;) {
+      const next = this.#unsent.peek();
+      if (next === undefined || next.lsn > shipped) break;
+      this.#unsent.shift();
       this.#sent = next.index - base;
       frames.push({ type: 'digest', n: this.#sent, lsn: next.lsn, hash: next.hash });
     }

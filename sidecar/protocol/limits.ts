@@ -6,6 +6,8 @@ export interface Limits {
   // -- time --
   /** The I/O side ticks the core this often. */
   readonly tickMs: Millis;
+  /** A tick that comes later than this after the last one: what lies between counts as not listened. */
+  readonly tickLateMs: Millis;
   /** Beats are sent this often, each way. */
   readonly beatMs: Millis;
   /** A peer not heard this long is dead; a gap this long between two calls is a stall of one's own. */
@@ -66,13 +68,17 @@ export interface Limits {
   readonly heldResumePermille: number;
   /** Digests sent and not yet compared; when full the guest is held. */
   readonly digestsMax: number;
-  /** Outputs and digests may exceed their bound by this while the guest is coming to a stop. */
+  /**
+   * Outputs and digests may exceed their bound by this while the guest is coming to a stop: as many small packets as
+   * the NIC's socket can hold (SEND_BUFFER_BYTES of native/shim/output.c), for they are all read in one turn.
+   */
   readonly holdSlackOutputs: number;
   readonly holdSlackBytes: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
   tickMs: 10,
+  tickLateMs: 40,
   beatMs: 50,
   deadAfterMs: 300,
   reconnectGraceMs: 100,
@@ -105,8 +111,8 @@ export const DEFAULT_LIMITS: Limits = {
   heldBytesMax: 8 * 1024 * 1024,
   heldResumePermille: 500,
   digestsMax: 65_536,
-  holdSlackOutputs: 1_024,
-  holdSlackBytes: 4 * 1024 * 1024,
+  holdSlackOutputs: 16_384,
+  holdSlackBytes: 8 * 1024 * 1024,
 };
 
 /** A setting that cannot work. Change the named limits so that the sentence is true. */
@@ -117,6 +123,10 @@ export class LimitsError extends Error {
 const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
   ['all limits are finite and above zero', (l) => Object.values(l).every((v) => Number.isFinite(v) && v > 0)],
   ['tickMs * 2 <= beatMs', (l) => l.tickMs * 2 <= l.beatMs],
+  [
+    'tickMs * 2 <= tickLateMs < deadAfterMs',
+    (l) => l.tickMs * 2 <= l.tickLateMs && l.tickLateMs < l.deadAfterMs,
+  ],
   ['beatMs * 3 < deadAfterMs', (l) => l.beatMs * 3 < l.deadAfterMs],
   ['reconnectGraceMs <= deadAfterMs', (l) => l.reconnectGraceMs <= l.deadAfterMs],
   ['dialRetryMs < joinGiveUpMs', (l) => l.dialRetryMs < l.joinGiveUpMs],

@@ -97,7 +97,7 @@ export class Primary implements Role {
     out.push({ type: 'retain', on: false });
     // The I/O side's queue holds what this engine made while it replayed and nobody is known to have sent.
     if (lastIndex > 0) out.push({ type: 'release', through: lastIndex, limit: { by: 'owner' } });
-    out.push({ type: 'ingress', on: true });
+    out.push({ type: 'ingress' });
     out.push({ type: 'announce' });
     return primary;
   }
@@ -220,6 +220,7 @@ export class Primary implements Role {
 
   #tickStandby(standby: Standby, now: Millis, out: Outbox): void {
     const { limits } = this.#context.config;
+    standby.detector.tick(now);
     const beat = standby.detector.beat(now);
     if (beat !== null) out.send(standby.link, { type: 'beat', ...beat });
     standby.lag.sample(this.#head, now);
@@ -412,7 +413,6 @@ export class Primary implements Role {
     this.#reclaimed = 0;
     this.#progressSince = now;
     out.send(link, { type: 'welcome', nonce: this.#context.config.nonce, resumeFrom: null });
-    out.push({ type: 'ingress', on: false });
     out.push({ type: 'startClone', attempt: this.#attempts, link });
     this.#enter('cloning', out, `cloning to ${hello.nonce}`);
   }
@@ -421,12 +421,11 @@ export class Primary implements Role {
     const standby = this.#standby;
     if (standby?.attempt !== event.attempt) {
       // A clone given up before it came so far: its log is not wanted, and must not stop the guest.
-      if (standby === null) out.push({ type: 'retain', on: false });
+      out.push({ type: 'retain', on: false });
       return;
     }
     if (standby.received !== null) return;
     standby.clonePoint(event.lsn, event.frames);
-    out.push({ type: 'ingress', on: true });
     out.send(standby.link, { type: 'clonePoint', lsn: event.lsn });
   }
 
@@ -642,7 +641,6 @@ export class Primary implements Role {
     this.#lastLoss = reason;
     if (standby.link !== null) out.push({ type: 'closeLink', link: standby.link, reason });
     if (!standby.loaded) out.push({ type: 'abortClone', attempt: standby.attempt });
-    if (standby.received === null) out.push({ type: 'ingress', on: true });
     out.push({ type: 'retain', on: false });
     this.#pace.hold('handover', false);
     this.#pace.hold('digestsFull', false);

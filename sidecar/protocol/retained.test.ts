@@ -69,10 +69,19 @@ describe('digest log', () => {
     const log = new DigestLog(LIMITS);
     log.record(7, 70, 'a');
     log.record(8, 80, 'b');
-    expect(log.take()).to.deep.equal([]);
+    expect(log.take(1_000)).to.deep.equal([]);
     log.clonePoint(7);
-    expect(log.take()).to.deep.equal([{ type: 'digest', n: 1, lsn: 80, hash: 'b' }]);
-    expect(log.take()).to.deep.equal([]);
+    expect(log.take(1_000)).to.deep.equal([{ type: 'digest', n: 1, lsn: 80, hash: 'b' }]);
+    expect(log.take(1_000)).to.deep.equal([]);
+  });
+
+  it('speaks of no output before the log that led to it was sent', () => {
+    const log = new DigestLog(LIMITS);
+    log.clonePoint(0);
+    log.record(1, 10, 'a');
+    log.record(2, 20, 'b');
+    expect(log.take(19).map((digest) => digest.n)).to.deep.equal([1]);
+    expect(log.take(20).map((digest) => digest.n)).to.deep.equal([2]);
   });
 
   it('sends again what was not compared', () => {
@@ -80,9 +89,9 @@ describe('digest log', () => {
     log.clonePoint(0);
     log.record(1, 10, 'a');
     log.record(2, 20, 'b');
-    log.take();
+    log.take(1_000);
     expect(log.resume(1)).to.equal(true);
-    expect(log.take().map((digest) => digest.n)).to.deep.equal([2]);
+    expect(log.take(1_000).map((digest) => digest.n)).to.deep.equal([2]);
   });
 
   it('does not believe a comparison of what was not sent', () => {

@@ -75,7 +75,7 @@ export class Standby {
     for (let range = this.#window.next(head); range !== null; range = this.#window.next(head)) {
       out.push({ type: 'ship', link: this.link, ...range });
     }
-    for (const digest of this.digests.take()) out.send(this.link, digest);
+    for (const digest of this.digests.take(this.#window.shipped)) out.send(this.link, digest);
   }
 
   /** Outputs up to `index` have left: the backup need not keep its copies. */

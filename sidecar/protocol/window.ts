@@ -36,6 +36,11 @@ export class ShipWindow {
     return this.#received;
   }
 
+  /** All log below was sent. */
+  get shipped(): Lsn {
+    return this.#shipped;
+  }
+
   get consumed(): Lsn {
     return this.#consumed;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Clones under way, as the protocol numbers them; at most one at a time. */
-import { receiveClone, sendClone } from '../io/clone.js';
+import { CloneError, receiveClone, sendClone } from '../io/clone.js';
 import type { Qmp } from '../io/qmp/client.js';
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { LinkId, Lsn, Millis } from '../protocol/types.js';
@@ -23,7 +23,10 @@ interface UnderWay {
 
 export class Clones {
   private underWay: UnderWay | null = null;
+  /** The attempt whose migration QEMU has, also after it was aborted: cancelling does not prevent its clone point. */
+  private migrating: number | null = null;
   private loading: AbortController | null = null;
+  private began: (() => void) | null = null;
   /** A migration that was given up must have ended in QEMU before the next one. */
   private last: Promise<void> = Promise.resolve();
 
@@ -35,7 +38,7 @@ export class Clones {
     this.underWay = { attempt, abort };
     const startedAt = performance.now();
     this.last = this.last
-      .then(() => this.transfer(link, abort.signal))
+      .then(() => this.transfer(attempt, link, abort.signal))
       .then(
         () => {
           this.options.onSent(performance.now() - startedAt);
@@ -49,14 +52,19 @@ export class Clones {
 
   /** The guest came to rest: for the clone that is under way. */
   point(lsn: Lsn, frames: number): void {
-    if (this.underWay === null) return;
-    this.options.post({ type: 'clonePoint', attempt: this.underWay.attempt, lsn, frames });
+    if (this.migrating === null) return;
+    this.options.post({ type: 'clonePoint', attempt: this.migrating, lsn, frames });
   }
 
   abort(attempt: number): void {
     if (this.underWay?.attempt !== attempt) return;
     this.underWay.abort.abort();
     this.underWay = null;
+  }
+
+  /** The ring knows where the log begins: the load may go to its end. */
+  positionKnown(): void {
+    this.began?.();
   }
 
   /** Ends in `loaded` or `loadFailed`. */
@@ -77,13 +85,24 @@ export class Clones {
     this.loading?.abort();
   }
 
-  private async transfer(link: LinkId, signal: AbortSignal): Promise<void> {
+  private async transfer(attempt: number, link: LinkId, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const stream = await this.options.links.cloneFrom(link);
+    this.migrating = attempt;
     await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
   }
 
   private async load(signal: AbortSignal): Promise<void> {
     const { qmp, links, socketPath, timeoutMs } = this.options;
-    await receiveClone(qmp, await links.cloneTo(), socketPath, timeoutMs, signal);
+    // The log's position comes on the other connection; without it QEMU could not take up the log when it is loaded.
+    const known = new Promise<void>((resolve, reject) => {
+      this.began = resolve;
+      signal.addEventListener('abort', () => {
+        reject(new CloneError('given up before the clone point'));
+      });
+    });
+    const stream = await links.cloneTo();
+    await known;
+    await receiveClone(qmp, stream, socketPath, timeoutMs, signal);
   }
 }

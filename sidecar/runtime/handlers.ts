@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What each effect of the protocol does in the world. */
 import type { Logger } from 'winston';
-import type { Ring, Tap } from '../../native/addon/index.js';
+import type { Ring } from '../../native/addon/index.js';
 import type { GuestAddresses } from '../io/arp.js';
 import type { LeaseStore } from '../io/lease/port.js';
 import type { OutputQueue } from '../io/outputs.js';
@@ -16,7 +16,6 @@ import type { EffectHandlers } from './runtime.js';
 
 export interface World {
   readonly ring: Ring;
-  readonly tap: Tap;
   readonly links: Links;
   readonly clones: Clones;
   readonly lease: LeaseStore;
@@ -25,6 +24,8 @@ export interface World {
   readonly addresses: GuestAddresses;
   readonly journal: Journal;
   readonly logger: Logger;
+  /** Puts one packet on the network, or drops and counts it. Never throws. */
+  readonly transmit: (packet: Buffer) => void;
   readonly post: (event: ProtocolEvent) => void;
   readonly onStatus: (status: Status) => void;
   /** Something that must never fail has failed. */
@@ -33,7 +34,7 @@ export interface World {
 }
 
 export function effectHandlers(world: World): EffectHandlers {
-  const { ring, tap, links, clones, outputs, ingress, journal } = world;
+  const { ring, links, clones, outputs, ingress, journal } = world;
   return {
     dial: () => {
       links.dial();
@@ -41,8 +42,8 @@ export function effectHandlers(world: World): EffectHandlers {
     send: ({ link, frame }) => {
       links.send(link, frame);
     },
-    ship: ({ link, from, to }) => {
-      links.ship(link, from, to);
+    ship: ({ link, from, to, end }) => {
+      links.ship(link, from, to, end);
     },
     closeLink: ({ link, reason }) => {
       world.logger.debug(`connection ${String(link)} closed: ${reason}`);
@@ -64,6 +65,7 @@ export function effectHandlers(world: World): EffectHandlers {
     },
     logFrom: ({ lsn }) => {
       ring.begin(lsn);
+      clones.positionKnown();
     },
     retain: ({ on }) => {
       ring.setRetain(on);
@@ -84,11 +86,11 @@ export function effectHandlers(world: World): EffectHandlers {
     drop: ({ through }) => {
       outputs.drop(through);
     },
-    ingress: ({ on }) => {
-      ingress.set(on ? 'flow' : 'hold');
+    ingress: () => {
+      ingress.open();
     },
     announce: () => {
-      for (const frame of world.addresses.announcements()) tap.write(frame);
+      for (const frame of world.addresses.announcements()) world.transmit(frame);
     },
     report: ({ level, reason, message }) => {
       journal.report(level, reason, message);

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { Logger } from 'winston';
-import { Ring, Tap } from '../../native/addon/index.js';
+import { AddonError, Ring, Tap } from '../../native/addon/index.js';
 import type { Config } from '../config.js';
 import { GuestAddresses } from '../io/arp.js';
 import { Engine } from '../io/engine.js';
@@ -30,6 +30,8 @@ import { Runtime } from './runtime.js';
 
 /** QEMU is started right after the sidecar says that it is ready. */
 const QEMU_START_MS_MAX = 60_000;
+/** What was sent last may still go out; then the process ends whatever happens. */
+const SHUTDOWN_MS_MAX = 1_000;
 const EXIT_ORDERLY = 0;
 const EXIT_FAILED = 1;
 
@@ -51,6 +53,8 @@ export class SidecarHost {
   private runtime: Runtime | null = null;
   private clones: Clones | null = null;
   private ticker: NodeJS.Timeout | null = null;
+  /** What came between QEMU's start and the protocol's: outputs are numbered without gaps. */
+  private readonly early: ProtocolEvent[] = [];
   private guestShutDown = false;
   private ending = false;
 
@@ -131,7 +135,8 @@ export class SidecarHost {
       this.journal.live(event.lsn);
       this.metrics.failovers.inc();
     }
-    this.runtime?.post(event);
+    if (this.runtime !== null) this.runtime.post(event);
+    else if (event.type === 'output') this.early.push(event);
   };
 
   /** Something without which this side cannot go on. The peer takes over. */
@@ -201,7 +206,6 @@ export class SidecarHost {
       core: this.core,
       handlers: effectHandlers({
         ring: this.ring,
-        tap: this.tap,
         links,
         clones: this.clones,
         lease: this.lease,
@@ -210,6 +214,9 @@ export class SidecarHost {
         addresses: this.addresses,
         journal: this.journal,
         logger: this.logger,
+        transmit: (packet) => {
+          this.putOnTap(packet);
+        },
         post,
         onStatus: (status) => {
           this.metrics.statusChanged(status);
@@ -226,21 +233,31 @@ export class SidecarHost {
         this.end({ type: 'end', reason: 'broken', detail: String(error) });
       },
     });
-    if (start.role === 'primary') this.ingress.set('flow');
+    if (start.role === 'primary') this.ingress.open();
     this.runtime.start();
+    for (const event of this.early.splice(0)) this.runtime.post(event);
+    this.links.admit();
     this.engine.start();
   }
 
+  /**
+   * After the poll phase: a timer that is overdue runs before what the peer has already sent is read, and would take a
+   * short stall of this process for the peer's silence.
+   */
   private tick(): void {
-    this.ring.beat();
-    this.engine.observe();
-    this.engine.observeBeat();
-    this.post({ type: 'tick' });
+    setImmediate(() => {
+      if (this.ending) return;
+      this.ring.beat();
+      this.engine.observe();
+      this.engine.observeBeat();
+      this.post({ type: 'tick' });
+    });
   }
 
   /** The guest sent a packet. The log's head is read now: it covers what explains the packet. */
   private output(packet: Buffer, index: number): void {
     const head = this.ring.state === 'replaying' ? this.ring.consumed : this.engine.head();
+    this.engine.observeLive();
     this.addresses.learn(packet);
     this.outputs.add(index, head, packet);
     this.post({ type: 'output', index, bytes: packet.length, hash: outputHash(packet), head });
@@ -250,8 +267,18 @@ export class SidecarHost {
   private transmit(packet: Buffer, heldMs: number): void {
     this.metrics.releasedOutputs.inc();
     this.metrics.ackLatency.observe(heldMs / 1000);
-    // A full tap drops, as a full switch would: the output rule is not concerned.
-    if (!this.tap.write(packet)) this.metrics.droppedOutputs.inc();
+    this.putOnTap(packet);
+  }
+
+  /** What the tap does not take (full, down, a length that no Ethernet has) is dropped, as a switch would. */
+  private putOnTap(packet: Buffer): void {
+    try {
+      if (this.tap.write(packet)) return;
+    } catch (error) {
+      if (!(error instanceof AddonError)) throw error;
+      this.logger.debug(error.message, { reason: error.code });
+    }
+    this.metrics.droppedOutputs.inc();
   }
 
   private engineGone(error: QmpError): void {
@@ -263,11 +290,19 @@ export class SidecarHost {
   private readonly end = ({ reason, detail }: Extract<Effect, { type: 'end' }>): void => {
     if (this.ending) return;
     this.ending = true;
-    this.ring.kill();
-    this.logger.log(isOrderly(reason) ? 'info' : 'error', `this side ends: ${detail}`, { reason });
+    const code = isOrderly(reason) ? EXIT_ORDERLY : EXIT_FAILED;
+    setTimeout(() => {
+      this.exit(code);
+    }, SHUTDOWN_MS_MAX).unref();
+    try {
+      this.ring.kill();
+      this.logger.log(code === EXIT_ORDERLY ? 'info' : 'error', `this side ends: ${detail}`, { reason });
+    } catch {
+      this.exit(EXIT_FAILED); // never a sidecar that only half ends, and whose beat keeps the guest alive
+    }
     this.shutdown().then(
       () => {
-        this.exit(isOrderly(reason) ? EXIT_ORDERLY : EXIT_FAILED);
+        this.exit(code);
       },
       () => {
         this.exit(EXIT_FAILED);

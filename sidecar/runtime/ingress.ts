@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Packets on their way to the guest. */
+/**
+ * Packets on their way to the guest. A backup's are thrown away: its guest gets them from the log. While a guest is
+ * brought to rest for a clone they are held, but not here: the shim leaves them in the NIC's socket.
+ */
 import type { Tap } from '../../native/addon/index.js';
 
-/**
- * `discard`: a backup; its guest gets its packets from the log. `hold`: the kernel keeps them, for the moment of a
- * clone point: a dropped packet would cost its sender a retransmission time-out of 200 ms. `flow`: to the guest.
- */
-export type IngressState = 'discard' | 'hold' | 'flow';
-
 export class Ingress {
-  private state: IngressState = 'discard';
+  private isOpen = false;
 
-  constructor(
-    private readonly tap: Tap,
-    private readonly deliver: (frames: Buffer[]) => void,
-    onError: (error: Error) => void,
-  ) {
+  constructor(tap: Tap, deliver: (frames: Buffer[]) => void, onError: (error: Error) => void) {
     tap.start({
       onFrames: (frames) => {
-        if (this.state !== 'discard') this.deliver(frames); // a last batch may come after `hold`
+        if (this.isOpen) deliver(frames);
       },
       onError,
     });
   }
 
-  set(state: IngressState): void {
-    if (state === 'hold') this.tap.pause();
-    else if (this.state === 'hold') this.tap.resume();
-    this.state = state;
+  /** From now on packets go to the guest. */
+  open(): void {
+    this.isOpen = true;
   }
 }

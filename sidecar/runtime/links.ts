@@ -39,6 +39,9 @@ export class Links {
   private readonly links = new Map<LinkId, ChannelLink>();
   private readonly clones = new CloneDesk();
   private lastId = 0;
+  /** The newest connection that this side has dialled: the only one whose log may reach the ring. */
+  private dialled: LinkId | null = null;
+  private open = false;
   private listener: ChannelListener | null = null;
 
   constructor(private readonly options: LinksOptions) {}
@@ -55,11 +58,17 @@ export class Links {
     });
   }
 
+  /** Lets peers in: from the start of the protocol on. */
+  admit(): void {
+    this.open = true;
+  }
+
   /** Ends in a `dialled` or a `dialFailed` event. */
   dial(): void {
-    this.open('log').then(
+    this.connect('log').then(
       (connection) => {
         const link = this.add(connection);
+        this.dialled = link;
         this.options.post({ type: 'dialled', link });
       },
       (error: unknown) => {
@@ -72,9 +81,9 @@ export class Links {
     this.links.get(link)?.send(frame);
   }
 
-  /** Sends log straight from the ring's memory. */
-  ship(link: LinkId, from: Lsn, to: Lsn): void {
-    this.links.get(link)?.sendLog(from, this.options.ring.view(from, to), true);
+  /** Sends log straight from the ring's memory. `end`: an event ends at `to`. */
+  ship(link: LinkId, from: Lsn, to: Lsn, end: boolean): void {
+    this.links.get(link)?.sendLog(from, this.options.ring.view(from, to), end);
     this.options.onLogBytes(to - from);
   }
 
@@ -93,7 +102,7 @@ export class Links {
 
   /** Opens a clone connection to the primary. @throws ChannelError */
   async cloneTo(): Promise<TLSSocket> {
-    return (await this.open('clone')).socket;
+    return (await this.connect('clone')).socket;
   }
 
   /** Ends everything; what was sent still goes out if it can. */
@@ -103,7 +112,7 @@ export class Links {
     await this.listener?.close();
   }
 
-  private open(purpose: 'log' | 'clone'): Promise<OpenConnection> {
+  private connect(purpose: 'log' | 'clone'): Promise<OpenConnection> {
     const { identity, peer, dialTimeoutMs } = this.options;
     if (peer === null) {
       return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'this side has nobody to dial'));
@@ -112,6 +121,10 @@ export class Links {
   }
 
   private accept(connection: OpenConnection): void {
+    if (!this.open) {
+      connection.socket.destroy(); // nobody is there to answer yet: the peer dials again
+      return;
+    }
     if (connection.preface.purpose === 'clone') {
       this.clones.put(connection.preface.nonce, connection.socket);
       return;
@@ -141,7 +154,7 @@ export class Links {
       this.options.post({ type: 'frame', link, frame });
       return;
     }
-    if (link !== this.lastId) return; // an older connection's log must not reach the ring
+    if (link !== this.dialled) return; // log of an older connection, or of one that came by itself
     try {
       this.append(frame);
     } catch (error) {

@@ -40,6 +40,8 @@ export class ChannelLink {
   readonly #decoder: FrameDecoder;
   readonly #handlers: LinkHandlers;
   #isDown = false;
+  /** Writes of log that still show the ring's own memory. */
+  #viewsUnderWay = 0;
 
   /** Starts to read at once: the handlers may be called from the next turn of the event loop on. */
   constructor({ socket, preface }: OpenConnection, handlers: LinkHandlers) {
@@ -98,10 +100,17 @@ export class ChannelLink {
     this.#socket.uncork();
   }
 
-  /** What was sent still goes out if it can. The handlers are not called any more. */
+  /**
+   * What was sent still goes out if it can. The handlers are not called any more. Log that waits does not: whoever
+   * closes may let QEMU overwrite it next, and then the peer would get bytes that were never logged there.
+   */
   close(): void {
     if (this.#isDown) return;
     this.#end();
+    if (this.#viewsUnderWay > 0) {
+      this.#socket.destroy();
+      return;
+    }
     const timer = setTimeout(() => this.#socket.destroy(), FLUSH_MS_MAX);
     this.#socket.once('close', () => clearTimeout(timer));
     this.#socket.end();
@@ -114,16 +123,19 @@ export class ChannelLink {
       return;
     }
     this.#write(head);
-    this.#write(bytes);
+    this.#viewsUnderWay += 1;
+    this.#write(bytes, () => {
+      this.#viewsUnderWay -= 1;
+    });
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, whenGone?: () => void): void {
     if (this.#isDown) return;
     if (this.#socket.writableLength + bytes.length > BACKLOG_MAX_BYTES) {
       this.#fail('backlog', `${this.#socket.writableLength} bytes wait for a peer that does not read`);
       return;
     }
-    this.#socket.write(bytes);
+    this.#socket.write(bytes, whenGone);
   }
 
   #receive(chunk: Buffer): void {
