@@ -30,7 +30,8 @@ function options(): { cycles: number; qemu: string; report: string | undefined }
 const line = (n: number, cycle: Cycle): string =>
   `cycle ${n}: ${cycle.from} -> ${cycle.to}, epoch ${cycle.epoch}, live after ${cycle.takeOverMs.toFixed(0)} ms, ` +
   `protected again after ${cycle.protectMs.toFixed(0)} ms, longest wait ${cycle.worstWaitMs.toFixed(0)} ms, ` +
-  `console ${cycle.sharedBytes} bytes equal, ${cycle.acknowledged} increments`;
+  `console ${cycle.sharedBytes} bytes equal, ${cycle.acknowledged} increments` +
+  cycle.troubles.map((trouble) => `\n  ${trouble}`).join('');
 
 interface Outcome {
   readonly cycles: readonly Cycle[];
@@ -61,6 +62,7 @@ function reportText(outcome: Outcome, version: string, tookS: number): string {
     const values = cycles.map(pick);
     return `${median(values).toFixed(0)} / ${Math.max(...values).toFixed(0)}`;
   };
+  const repeated = cycles.filter((cycle) => cycle.troubles.length > 0).length;
   const bytes = cycles.reduce((sum, cycle) => sum + cycle.sharedBytes, 0);
   return [
     `${version}: **${cycles.length} of ${cycles.length} cycles good** in ${tookS.toFixed(0)} s, over one TCP connection.`,
@@ -72,7 +74,8 @@ function reportText(outcome: Outcome, version: string, tookS: number): string {
     `| order of a new backup to protected, ms | ${of((cycle) => cycle.protectMs)} |`,
     '',
     `${acknowledged} increments acknowledged, ${found} found. ${bytes} bytes of console compared bit by bit, none ` +
-      'different. Nothing was left on the machine.',
+      'different. ' +
+      `In ${repeated} cycles a clone had to be repeated. Nothing was left on the machine.`,
   ].join('\n');
 }
 

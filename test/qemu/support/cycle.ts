@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One turn of a pair's life: protected → power cut of the primary's host → the backup goes live → protected again.
 import { stat } from 'node:fs/promises';
+import { z } from 'zod';
 import type { Client } from '../../../cli/demo/client.js';
 import { identify, waitGone, type ProcessId } from '../../../cli/local/processes.js';
+import type { PairStatus } from '../../../cli/local/status.js';
 import type { Side, TestPair } from './pair.js';
 import { sharedSerial, SHARED_BYTES_MIN } from './serial.js';
 import { until } from './wait.js';
@@ -28,6 +30,20 @@ export interface Cycle {
   readonly takeOverMs: number;
   /** From the order of a new backup to protection, ms. */
   readonly protectMs: number;
+  /** What the new primary complained of while it got its backup: an attempt that failed, and why. */
+  readonly troubles: readonly string[];
+}
+
+const saidSchema = z.object({
+  journal: z.array(z.object({ at: z.string(), level: z.string(), reason: z.string(), message: z.string() })),
+});
+
+/** Warnings and errors of the primary's sidecar from `sinceMs` (wall clock) on. */
+function troublesOf(status: PairStatus, sinceMs: number): string[] {
+  const said = saidSchema.parse(status.hosts.find((host) => host.name === status.primary)?.sidecar);
+  return said.journal
+    .filter(({ at, level }) => level !== 'info' && Date.parse(at) >= sinceMs)
+    .map(({ reason, message }) => `${reason}: ${message}`);
 }
 
 /** Waits until the backup's console has enough to compare. */
@@ -68,7 +84,7 @@ export async function failoverCycle(pair: TestPair, client: Client): Promise<Cyc
   await requireGone(doomed);
   const shared = sharedSerial(primary, backup);
   const waits = [(await replies(client, REPLIES_ALONE)).worstMs];
-  const orderedAt = performance.now();
+  const [orderedAt, orderedAtWall] = [performance.now(), Date.now()];
   const status = await pair.protect();
   const protectMs = performance.now() - orderedAt;
   const after = await replies(client, REPLIES_ALONE);
@@ -81,6 +97,7 @@ export async function failoverCycle(pair: TestPair, client: Client): Promise<Cyc
     worstWaitMs: Math.max(...waits, after.worstMs),
     takeOverMs,
     protectMs,
+    troubles: troublesOf(status, orderedAtWall),
   };
 }
 
