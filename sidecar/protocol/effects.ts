@@ -10,8 +10,8 @@
  * - `release` writes all queued outputs with index <= `through` to the tap, in order. Check again there, and
  *   abort the process if it fails: each one's `head` is <= `limit.acked`, or `limit` is `owner`. `drop` throws
  *   queued outputs away. The queue of a side that goes live is released by the same effect.
- * - `ingress`: from now on packets from the tap go to the guest. A recorder takes them from its start; a backup throws
- *   them away until then, for its guest gets them from the log.
+ * - `ingress`: from now on packets from the tap go to the guest. A recorder takes them from its start; a backup's
+ *   guest gets them from the log, and only the newest of its tap are kept: with them a side that goes live begins.
  * - `pace` is the control word's permille; `promote` its flag; `kill` in `end` its flag plus SIGKILL.
  * - One clone at a time: if an aborted one is not over yet, answer `startClone` with `cloneFailed`.
  * - `end` is the last effect ever: let frames sent before it go out (50 ms at most), close all, end the engine without flushing anything, exit the process. Call
