@@ -38,14 +38,21 @@ const PREFACE_MS_MAX = 2_000;
 /** Sockets that a listener has at once, of all purposes and states. */
 const CONNECTIONS_MAX = 32;
 
+/** Made once: reading keys takes several ms, and a dial that finds a dead peer is part of each failover. */
+const contexts = new WeakMap<ChannelTls, SecureContext>();
+
 function secureContext(tls: ChannelTls): SecureContext {
-  return createSecureContext({
+  const known = contexts.get(tls);
+  if (known !== undefined) return known;
+  const made = createSecureContext({
     ca: tls.ca,
     cert: tls.cert,
     key: tls.key,
     ciphers: CIPHERS,
     minVersion: 'TLSv1.3',
   });
+  contexts.set(tls, made);
+  return made;
 }
 
 /** True when one of the certificate's URI names is the VM's. Names hold no comma, so the list can be split. */
