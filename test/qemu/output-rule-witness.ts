@@ -16,6 +16,8 @@ import type { WitnessReport } from './support/witness.js';
 
 /** Requests under way: at a kill there are replies in every stage of their way. */
 const PIPELINE = 6;
+/** Between kills the guest shall have time to be cloned. */
+const REST_MS = 5;
 /** Longer than any failover. */
 const REPLY_MS_MAX = 30_000;
 /** Notes seen before a kill, and after it, that are asked for again by one `verify`. */
@@ -110,7 +112,8 @@ class Witness {
     this.#lastUs = BigInt(us);
     this.#seen.set(this.#last, line);
     this.#forget(SEEN_MAX);
-    this.#askNew();
+    if (this.#kill !== undefined) this.#askNew();
+    else setTimeout(() => this.#askNew(), REST_MS);
   }
 
   /** Keeps the newest `keep`. */
