@@ -27,6 +27,7 @@ export class Controller {
   }
 
   #decide(): void {
+    if (this.#world.isWhole) this.#world.judge.whole();
     const alive = this.#world.alive;
     if (alive.length === 0) {
       this.#coldRestart();
@@ -43,6 +44,7 @@ export class Controller {
     const { store } = this.#world;
     const host = this.#freeHost('');
     if (host === null || !store.up) return;
+    this.#world.judge.coldRestart();
     this.#world.newLife();
     this.#world.count('cold restarts');
     const { epoch } = store;

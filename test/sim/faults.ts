@@ -100,6 +100,7 @@ const ROWS: readonly Row[] = [
   { name: 'freeze', weight: 8, strike: (world) => freeze(world, anybody(world)) },
   { name: 'freeze primary', weight: 5, strike: (world) => freeze(world, primary(world)) },
   { name: 'freeze host', weight: 3, strike: freezeHost },
+  { name: 'deaf', weight: 4, strike: once((world) => anybody(world)?.deafFor(world.random.between(100, 600))) },
   { name: 'cut one way', weight: 6, strike: (world) => cut(world, [twoHosts(world)]) },
   {
     name: 'cut both ways',
@@ -241,6 +242,9 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Longest, of what follows. */
+const STORM_MS = 1_600;
+
 /** The answer to arm is lost, then the backup is cut off, and the store loses its keys: the worst that arming can meet. */
 function armingStorm(world: World): void {
   const { random, schedule } = world;
@@ -308,6 +312,10 @@ export class Faults {
       if (this.#over) return;
       this.#world.count(`ambush at ${phase}${storm ? ', storm' : ''}`);
       this.#world.trace(`AMBUSH at ${phase}`);
+      if (storm) {
+        this.#world.judge.disturbed(2);
+        this.#world.stormUntilMs = schedule.now + STORM_MS;
+      }
       if (storm) schedule.after(random.between(0, 4), () => armingStorm(this.#world));
       for (let i = 0; !storm && i < faults; i += 1)
         schedule.after(random.between(0, 25), () => this.#strikeNow());
@@ -323,9 +331,11 @@ export class Faults {
     if (row === undefined) return;
     this.#world.count(`fault ${row.name}`);
     this.#world.trace(`FAULT ${row.name}`);
+    this.#world.judge.disturbed(row.name === 'diverge, and kill primary' ? 2 : 1);
     const heal = row.strike(this.#world);
     if (heal === null) return;
     this.#lasting.add(heal);
+    this.#world.lasting = this.#lasting.size;
     const lastsMs = random.chance(0.6) ? random.between(20, 500) : random.between(300, 2_000);
     schedule.after(lastsMs, () => {
       this.#heal(heal, row.name);
@@ -339,6 +349,7 @@ export class Faults {
 
   #heal(heal: Heal, name: string): void {
     if (!this.#lasting.delete(heal)) return;
+    this.#world.lasting = this.#lasting.size;
     this.#world.trace(`HEALED ${name}`);
     heal();
   }

@@ -11,9 +11,14 @@ import { Machine } from './machine.js';
 import type { World } from './world.js';
 
 const STEP_MS = 10;
+const EVENT_BYTES_MAX = 20;
 const BEAT_TIMEOUT_MS = 400;
 const DIAL_TIMEOUT_MS = 60;
 const RING_BYTES = 1_000;
+/** A guest that sends all it can, once in a while: share of its steps. */
+const BURSTS = 0.01;
+/** Longest time in which a clone point that nobody wants is told and undone, ms. */
+const UNWANTED_POINT_MS = 100;
 
 type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed';
 
@@ -21,6 +26,14 @@ interface Queued {
   readonly index: number;
   readonly output: Output;
   readonly head: number;
+}
+
+/** A clone that was asked for. One after the other: QEMU has one migration at a time. */
+interface Clone {
+  readonly attempt: number;
+  readonly connection: Connection | null;
+  readonly peer: Incarnation | null;
+  aborted: boolean;
 }
 
 interface Open {
@@ -44,14 +57,17 @@ export class Incarnation implements Endpoint {
   status: Status | null = null;
   frozen = false;
   /** Faults of the engine. */
-  stuck = false;
+  #stuck = false;
+  wasStuck = false;
   slow = 1;
+  /** Takes up what its engine does, and neither ticks nor what sockets hold. */
+  deaf = false;
   machine = new Machine();
   state: EngineState;
 
   readonly #rate: number;
   readonly #offset: number;
-  #inbox: (() => void)[] = [];
+  #inbox: { readonly what: () => void; readonly by: Connection | null }[] = [];
   readonly #links = new Map<number, Open>();
   #linkCount = 0;
   #ranAt = 0;
@@ -59,6 +75,13 @@ export class Incarnation implements Endpoint {
   #beats = 0;
   #frames = 0;
   #pipeAt = 0;
+  /** Outputs in the NIC's socket. */
+  #inPipe = 0;
+  /** Where the engine went live, until the sidecar has seen it. */
+  #liveUntold: number | null = null;
+  /** The newest connection that this side has dialled: only its log reaches the ring. */
+  #dialled = 0;
+  #unwantedSince: number | null = null;
   // ring
   readonly #log: LogEvent[] = [];
   #produced = 12;
@@ -69,7 +92,7 @@ export class Incarnation implements Endpoint {
   #promote = false;
   /** The connection whose clone this side takes. */
   #receiving: Connection | null = null;
-  #clone: { readonly attempt: number; readonly stop: () => void } | null = null;
+  readonly #clones: Clone[] = [];
 
   constructor(world: World, name: string, host: string, start: ColdStart | Incarnation) {
     const target = start instanceof Incarnation ? start : null;
@@ -110,51 +133,110 @@ export class Incarnation implements Endpoint {
   #scheduleTick(): void {
     this.world.schedule.after(this.limits.tickMs / this.#rate, () => {
       if (this.dead) return;
-      if (!this.frozen) {
-        if (!this.stuck) this.#beats += 1;
-        this.hand({ type: 'engineBeat', beat: this.#beats });
-        this.hand({ type: 'tick' });
-      }
+      if (!this.stuck) this.#beats += 1;
+      if (!this.frozen && !this.deaf) this.#tick();
       this.#scheduleTick();
     });
   }
 
-  arrives(what: () => void): void {
+  #tick(): void {
+    this.#observeLive();
+    this.hand({ type: 'engineBeat', beat: this.#beats });
+    this.hand({ type: 'tick' });
+  }
+
+  arrives(what: () => void, by: Connection | null = null): void {
     if (this.dead) return;
-    if (this.frozen) this.#inbox.push(what);
+    if (this.frozen || this.deaf) this.#inbox.push({ what, by });
+    else what();
+  }
+
+  /** As `arrives`, from the ring or the NIC's socket: seen also in a turn that reads nothing else. */
+  #engineTells(what: () => void): void {
+    if (this.dead) return;
+    if (this.frozen) this.#inbox.push({ what, by: null });
     else what();
   }
 
   /** The sidecar's loop takes up an event. */
   hand(event: ProtocolEvent): void {
     this.arrives(() => {
-      if (this.dead) return;
-      this.#ranAt = this.world.schedule.now;
-      const effects = this.core.handle(event, this.#localNow());
-      this.#carryOut(effects);
-      this.world.check(this);
+      this.#handle(event);
     });
+  }
+
+  #handEngine(event: ProtocolEvent): void {
+    this.#engineTells(() => {
+      this.#handle(event);
+    });
+  }
+
+  #handle(event: ProtocolEvent): void {
+    if (this.dead) return;
+    this.#ranAt = this.world.schedule.now;
+    const effects = this.core.handle(event, this.#localNow());
+    this.world.judge.effects(this, effects);
+    this.#carryOut(effects);
+    this.world.check(this);
+  }
+
+  get stuck(): boolean {
+    return this.#stuck;
+  }
+
+  set stuck(on: boolean) {
+    this.#stuck = on;
+    this.wasStuck ||= on;
   }
 
   freeze(): void {
     this.frozen = true;
+    this.deaf = false;
   }
 
   thaw(): void {
     this.frozen = false;
+    this.#catchUp();
+  }
+
+  /** A busy stretch: what the engine does is handled, ticks and sockets wait. */
+  deafFor(ms: number): void {
+    if (this.frozen || this.deaf) return;
+    this.deaf = true;
+    this.world.schedule.after(ms, () => {
+      if (!this.deaf) return;
+      this.deaf = false;
+      this.#catchUp();
+    });
+  }
+
+  /** Timers that are overdue run before or after what the sockets hold. */
+  #catchUp(): void {
     if (this.dead) return;
-    // Timers that are overdue run before or after what the sockets hold.
-    if (this.world.random.chance(0.5)) this.hand({ type: 'tick' });
+    if (this.world.random.chance(0.5)) this.#tick();
     const inbox = this.#inbox;
     this.#inbox = [];
-    for (const what of inbox) this.arrives(what);
+    for (const { what, by } of inbox) this.arrives(what, by);
+  }
+
+  /** Something that the peer has sent lies here and was not looked at. */
+  get hasUnread(): boolean {
+    const connection = this.#peerLink()?.connection;
+    return connection !== undefined && this.#inbox.some(({ by }) => by === connection);
+  }
+
+  /** The connection to the peer: of a backup the one that it dialled, of a primary the newest one that said hello. */
+  #peerLink(): Open | undefined {
+    return this.target !== null && this.status?.role === 'backup'
+      ? this.#links.get(this.#dialled)
+      : [...this.#links.values()].findLast((open) => open.connection.heard);
   }
 
   /** The process is gone. `silent`: with its host, so that nobody is told. */
   kill(silent: boolean): void {
     if (this.dead) return;
     this.dead = true;
-    this.#stopClone();
+    for (const clone of this.#clones) clone.aborted = true;
     for (const { connection, side } of this.#links.values()) {
       if (silent) connection.vanish(side);
       else connection.close(side);
@@ -193,7 +275,7 @@ export class Incarnation implements Endpoint {
         this.#startClone(effect.attempt, effect.link);
         return;
       case 'abortClone':
-        this.#stopClone();
+        for (const clone of this.#clones) if (clone.attempt === effect.attempt) clone.aborted = true;
         return;
       case 'receiveClone':
         this.#receiving = this.#links.get(effect.link)?.connection ?? null;
@@ -279,9 +361,14 @@ export class Incarnation implements Endpoint {
   #connect(peer: Incarnation): void {
     const connection = this.world.network.connect(this, peer);
     const mine = this.#open(connection, 0);
-    const theirs = peer.#open(connection, 1);
-    peer.hand({ type: 'accepted', link: theirs });
+    this.#dialled = mine;
+    peer.accept(connection);
     this.hand({ type: 'dialled', link: mine });
+  }
+
+  /** Somebody has connected. */
+  accept(connection: Connection): void {
+    this.hand({ type: 'accepted', link: this.#open(connection, 1) });
   }
 
   #open(connection: Connection, side: 0 | 1): number {
@@ -314,10 +401,11 @@ export class Incarnation implements Endpoint {
   #message(link: number, message: Message): void {
     if (!this.#links.has(link)) return;
     if (message.kind === 'frame') {
-      if (message.frame.type === 'digest') this.world.safety.digest(this, message.frame.lsn);
+      if (message.frame.type === 'digest') this.#sawDigest(message.frame.lsn);
       this.hand({ type: 'frame', link, frame: message.frame });
       return;
     }
+    if (link !== this.#dialled || this.target === null) return; // not of the peer: never into the ring
     if (message.from !== this.#bytes) {
       this.world.violated(`${this.name} got log from ${message.from}, has ${this.#bytes}`);
       return;
@@ -330,10 +418,23 @@ export class Incarnation implements Endpoint {
     this.hand({ type: 'received', link, lsn: message.to, end: message.end });
   }
 
+  #sawDigest(lsn: number): void {
+    this.world.safety.digest(this, lsn);
+    if (lsn > this.#bytes) this.world.violated(`${this.name} is told of an output at ${lsn} before its log`);
+  }
+
   #ship(link: number, from: number, to: number, end: boolean): void {
     if (this.#produced - from > RING_BYTES || (this.#retain && from < this.#reclaimed)) {
       this.world.violated(`${this.name} ships log from ${from} that is not in its ring any more`);
     }
+    // One range may travel in several frames; only the last one can tell that an event ends.
+    const { random } = this.world;
+    const cut = random.chance(0.3) ? random.int(from + 1, to) : to;
+    if (cut < to) this.#sendLog(link, from, cut, false);
+    this.#sendLog(link, cut < to ? cut : from, to, end);
+  }
+
+  #sendLog(link: number, from: number, to: number, end: boolean): void {
     const events: LogEvent[] = [];
     for (let i = this.#log.length - 1; i >= 0; i -= 1) {
       const event = this.#log[i] as LogEvent;
@@ -365,25 +466,62 @@ export class Incarnation implements Endpoint {
   }
 
   #recordStep(): void {
-    if (this.stuck) return;
-    const bytes = this.world.random.int(4, 20);
-    if (this.#retain && this.#produced + bytes - this.#reclaimed > RING_BYTES) return; // the producer waits
-    const event = { from: this.#produced, to: this.#produced + bytes, input: this.world.random.uint32() };
+    this.#judgeRetain();
+    if (this.stuck || this.#pipeFull) return;
+    const { random } = this.world;
+    if (!random.chance(BURSTS)) {
+      this.#record(random.uint32());
+      return;
+    }
+    while (!this.#pipeFull && this.#record(0)); // each one leads to an output
+  }
+
+  /** The NIC's socket holds no more: the engine waits in its write. */
+  get #pipeFull(): boolean {
+    return this.#inPipe >= this.limits.holdSlackOutputs;
+  }
+
+  /** Log kept for a clone that nobody wants is reclaimed by nobody, and stops the guest. */
+  #judgeRetain(): void {
+    const { now } = this.world.schedule;
+    const phase = this.status?.phase;
+    const unwanted =
+      this.#retain && (phase === 'alone' || phase === 'claiming') && !this.frozen && !this.deaf;
+    if (!unwanted) this.#unwantedSince = null;
+    else this.#unwantedSince ??= now;
+    if (this.#unwantedSince !== null && now - this.#unwantedSince > UNWANTED_POINT_MS) {
+      this.world.violated(`${this.name} keeps log that nobody will ever reclaim`);
+    }
+  }
+
+  get #ringFull(): boolean {
+    return this.#retain && this.#produced + EVENT_BYTES_MAX - this.#reclaimed > RING_BYTES;
+  }
+
+  /** One event. False: the ring is full, and the producer waits. */
+  #record(input: number): boolean {
+    if (this.#ringFull) return false;
+    const bytes = this.world.random.int(4, EVENT_BYTES_MAX);
+    const event = { from: this.#produced, to: this.#produced + bytes, input };
     this.#log.push(event);
     this.#produced = event.to;
     if (this.#log.length > 2_000) this.#log.splice(0, 1_000);
     const output = this.machine.take(event);
-    this.hand({ type: 'produced', lsn: event.to });
+    this.#engineTells(() => {
+      this.#observeLive();
+    });
+    this.#handEngine({ type: 'produced', lsn: event.to });
     if (output !== null) this.#emit(output);
+    return true;
   }
 
   #replayStep(): void {
-    if (this.stuck) return;
+    if (this.stuck || this.#pipeFull) return;
     const next = this.#log.find((event) => event.from === this.machine.lsn);
     if (next !== undefined && next.to <= this.#bytes) {
       const output = this.machine.take(next);
       while ((this.#log[0]?.to ?? Infinity) <= this.machine.lsn) this.#log.shift();
-      this.hand({ type: 'consumed', lsn: next.to });
+      this.#handEngine({ type: 'consumed', lsn: next.to });
       if (output !== null) this.#emit(output);
       return;
     }
@@ -395,22 +533,38 @@ export class Incarnation implements Endpoint {
     this.#log.length = 0; // a truncated last event is thrown away
     this.#produced = this.machine.lsn;
     this.world.trace(`${this.name} engine goes live at ${this.machine.lsn}`);
-    this.hand({ type: 'live', lsn: this.machine.lsn });
+    this.#liveUntold = this.machine.lsn;
+    this.world.schedule.after(this.world.random.between(0, 3), () => {
+      this.#engineTells(() => {
+        this.#observeLive();
+      });
+    });
+  }
+
+  /** The sidecar looks before it tells of anything that the engine did afterwards. */
+  #observeLive(): void {
+    const lsn = this.#liveUntold;
+    if (lsn === null) return;
+    this.#liveUntold = null;
+    this.#handle({ type: 'live', lsn });
   }
 
   /** Out of the engine, through its socket: in order, a little later. */
   #emit(output: Output): void {
     this.#frames += 1;
+    this.#inPipe += 1;
     const index = this.#frames;
     const { schedule, random } = this.world;
     this.#pipeAt = Math.max(this.#pipeAt, schedule.now + random.between(0, random.chance(0.05) ? 20 : 2));
     schedule.after(this.#pipeAt - schedule.now, () => {
-      this.arrives(() => {
+      this.#engineTells(() => {
         if (this.dead) return;
+        this.#inPipe -= 1;
         const recording = this.state === 'recording' || this.state === 'live';
         const head = recording ? this.#produced : this.machine.lsn;
+        this.#observeLive();
         this.#queue.push({ index, output, head });
-        this.hand({ type: 'output', index, bytes: 60, hash: output.hash, head });
+        this.#handle({ type: 'output', index, bytes: 60, hash: output.hash, head });
       });
     });
   }
@@ -418,13 +572,13 @@ export class Incarnation implements Endpoint {
   fail(): void {
     if (this.dead || this.state === 'failed') return;
     this.state = 'failed';
-    this.hand({ type: 'engineFailed', detail: 'the engine failed' });
+    this.#handEngine({ type: 'engineFailed', detail: 'the engine failed' });
   }
 
   /** The next log that comes cannot be read. */
   corrupt(): void {
-    const link = [...this.#links.keys()].at(-1);
-    if (link === undefined || this.state !== 'replaying') return;
+    const link = this.#dialled;
+    if (!this.#links.has(link) || this.state !== 'replaying') return;
     this.stuck = true;
     this.hand({ type: 'logCorrupt', link, detail: 'an event of no known kind' });
   }
@@ -432,55 +586,66 @@ export class Incarnation implements Endpoint {
   // ---- clone ----
 
   #startClone(attempt: number, link: number): void {
-    const { schedule, random, network } = this.world;
     const open = this.#links.get(link);
     const peer = open === undefined ? null : this.world.otherEnd(this, open.connection);
-    let going = true;
-    this.#clone = {
-      attempt,
-      stop: () => {
-        going = false;
-      },
-    };
-    const fail = (detail: string): void => {
-      if (!going) return;
-      this.#stopClone();
-      this.hand({ type: 'cloneFailed', attempt, detail });
-      peer?.hand({ type: 'loadFailed', detail });
-    };
+    this.#clones.push({ attempt, connection: open?.connection ?? null, peer, aborted: false });
+    if (this.#clones.length === 1) this.#migrate();
+  }
+
+  /** The oldest clone asked for: comes to rest, then its memory is sent. Aborting it does not prevent its point. */
+  #migrate(): void {
+    const [clone] = this.#clones;
+    if (clone === undefined || this.dead) return;
+    if (clone.aborted) {
+      this.#cloneOver(clone, 'given up before it began');
+      return;
+    }
+    const { schedule, random } = this.world;
     schedule.after(random.between(2, 15), () => {
-      if (!going || this.dead) return;
-      if (random.chance(this.world.cloneFailures)) {
-        fail('the guest did not come to rest');
-        return;
-      }
-      const machine = this.machine.clone();
-      const lsn = this.#produced;
-      const frames = this.#frames;
-      this.#retain = true;
-      this.#reclaimed = lsn;
-      schedule.after(random.between(0, 5), () => {
-        this.hand({ type: 'clonePoint', attempt, lsn, frames });
-      });
-      schedule.after(random.between(20, 250) + this.world.cloneExtraMs, () => {
-        if (!going || this.dead) return;
-        const wanted = peer !== null && !peer.dead && peer.#receiving === open?.connection;
-        if (!wanted || network.isCut(this.host, peer.host)) {
-          fail('the clone connection broke');
-          return;
-        }
-        this.#stopClone();
-        this.hand({ type: 'cloneSent', attempt });
-        peer.arrives(() => {
-          peer.#load(machine);
-        });
-      });
+      if (this.dead) return;
+      if (clone.aborted && random.chance(0.5)) this.#cloneOver(clone, 'cancelled');
+      else if (random.chance(this.world.cloneFailures) || this.#ringFull) {
+        this.#cloneOver(clone, 'the guest did not come to rest');
+      } else this.#sendMachine(clone, this.#point(clone.attempt));
     });
   }
 
-  #stopClone(): void {
-    this.#clone?.stop();
-    this.#clone = null;
+  /** The engine does this, whatever its sidecar has wanted since. */
+  #point(attempt: number): Machine {
+    const lsn = this.#produced;
+    const frames = this.#frames;
+    this.#retain = true;
+    this.#reclaimed = lsn;
+    this.world.schedule.after(this.world.random.between(0, 5), () => {
+      this.#handEngine({ type: 'clonePoint', attempt, lsn, frames });
+    });
+    return this.machine.clone();
+  }
+
+  #sendMachine(clone: Clone, machine: Machine): void {
+    const { schedule, random, network } = this.world;
+    schedule.after(random.between(20, 250) + this.world.cloneExtraMs, () => {
+      if (this.dead) return;
+      const { peer } = clone;
+      const wanted = peer !== null && !peer.dead && peer.#receiving === clone.connection;
+      if (clone.aborted || !wanted || network.isCut(this.host, peer.host)) {
+        this.#cloneOver(clone, 'the clone connection broke');
+        return;
+      }
+      this.#clones.shift();
+      this.hand({ type: 'cloneSent', attempt: clone.attempt });
+      peer.arrives(() => {
+        peer.#load(machine);
+      });
+      this.#migrate();
+    });
+  }
+
+  #cloneOver(clone: Clone, detail: string): void {
+    this.#clones.shift();
+    this.hand({ type: 'cloneFailed', attempt: clone.attempt, detail });
+    if (!clone.aborted) clone.peer?.hand({ type: 'loadFailed', detail });
+    this.#migrate();
   }
 
   #load(machine: Machine): void {

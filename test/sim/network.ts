@@ -19,7 +19,7 @@ export type Message =
 export interface Endpoint {
   readonly host: string;
   /** The kernel has something for this process; it may be frozen and look later. */
-  arrives(what: () => void): void;
+  arrives(what: () => void, by: Connection): void;
 }
 
 interface Direction {
@@ -34,6 +34,8 @@ export class Connection {
   readonly #ways: readonly [Direction, Direction];
   readonly #handlers: [ConnectionHandler | null, ConnectionHandler | null] = [null, null];
   readonly #open: [boolean, boolean] = [true, true];
+  /** The side that dialled has said hello. */
+  heard = false;
 
   constructor(net: Network, dialler: Endpoint, listener: Endpoint) {
     this.#net = net;
@@ -54,6 +56,7 @@ export class Connection {
 
   send(side: 0 | 1, message: Message): void {
     if (!this.#open[side]) return;
+    if (message.kind === 'frame' && message.frame.type === 'hello') this.heard = true;
     this.#enqueue(side, () => {
       const other = (1 - side) as 0 | 1;
       if (this.#open[other]) this.#handlers[other]?.message(message);
@@ -116,7 +119,7 @@ export class Connection {
     if (this.#net.isCut(from.host, to.host)) return;
     while (way.queue.length > 0 && (way.queue[0]?.at ?? 0) <= this.#net.schedule.now) {
       const { deliver } = way.queue.shift() as { deliver: () => void };
-      to.arrives(deliver);
+      to.arrives(deliver, this);
     }
   }
 

@@ -3,11 +3,14 @@ import { Controller } from './controller.js';
 import { Faults } from './faults.js';
 import type { Product } from './product.js';
 import { Violation } from './safety.js';
+import { weather } from './weather.js';
 import { HOSTS, World } from './world.js';
 
 const LIVENESS_MS = 9_000;
 const PERSON_AFTER_MS = 5_000;
 const CALM_MS = 150;
+/** Runs without any fault: nobody may be lost in them. */
+const FAULTLESS = 0.1;
 
 export interface Outcome {
   readonly seed: number;
@@ -41,6 +44,14 @@ function safetyPhase(world: World): void {
   world.newLife();
   world.start(HOSTS[0], { kind: 'found' });
   new Controller(world);
+  weather(world);
+  if (random.chance(FAULTLESS)) {
+    world.count('runs without faults');
+    world.judge.calm = true;
+    world.network.delayMaxMs = random.between(1, 10);
+    runUntil(world, random.between(2_000, 6_000));
+    return;
+  }
   const faults = new Faults(world);
   const gapMs = random.between(100, 900);
   // Most runs begin with a pair that stands; some are hit while it forms.
@@ -65,7 +76,7 @@ function livenessPhase(world: World): void {
   let helped = 0;
   while (schedule.now - begun < LIVENESS_MS + helped * LIVENESS_MS) {
     runUntil(world, schedule.now + 50);
-    if (!isProtected(world)) calmSince = null;
+    if (!world.isProtected) calmSince = null;
     else calmSince ??= schedule.now;
     if (calmSince !== null && schedule.now - calmSince >= CALM_MS) return;
     if (schedule.now - begun > PERSON_AFTER_MS + helped * LIVENESS_MS && helped < 2 && needsPerson(world)) {
@@ -75,16 +86,6 @@ function livenessPhase(world: World): void {
   }
   const state = world.alive.map((one) => `${one.name} ${one.status?.phase ?? '?'}`).join(', ');
   world.violated(`no protected VM ${LIVENESS_MS} ms after all faults ended: ${state}`);
-}
-
-function isProtected(world: World): boolean {
-  const [first, second, ...more] = world.alive;
-  if (first === undefined || second === undefined || more.length > 0) return false;
-  const phases = [first.status?.phase, second.status?.phase];
-  if (!phases.includes('protected') || !phases.includes('armed')) return false;
-  return [first, second].some(
-    (one) => one.status?.role === 'primary' && one.status.protection.word === 'Protected',
-  );
 }
 
 /** Only a store that lost what it had acknowledged may leave work for a person. */
@@ -97,7 +98,10 @@ function person(world: World, step: number): void {
   world.count(`person, step ${step}`);
   world.trace(`PERSON step ${step}`);
   if (step === 1 && world.alive.some((one) => one.status?.lease === 'foreignStore')) world.store.flush();
-  else for (const one of world.alive) one.kill(false);
+  else {
+    world.judge.disturbed(2);
+    for (const one of world.alive) one.kill(false);
+  }
 }
 
 function runUntil(world: World, until: number): void {

@@ -5,6 +5,7 @@ import type { LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
 import type { Limits } from '../../sidecar/protocol/limits.js';
 import type { Phase, Status } from '../../sidecar/protocol/status.js';
 import { Incarnation } from './incarnation.js';
+import { Judge } from './judge.js';
 import { SIM_LIMITS } from './limits.js';
 import type { Output } from './machine.js';
 import type { Connection } from './network.js';
@@ -40,6 +41,7 @@ export class World {
   readonly network: Network;
   readonly store: Store;
   readonly safety = new Safety();
+  readonly judge = new Judge();
   readonly limits: Limits;
   readonly counts = new Map<string, number>();
   readonly weather: StoreWeather = { lostRequests: 0, lostAnswers: 0, late: 0 };
@@ -53,6 +55,10 @@ export class World {
   cloneExtraMs = 0;
   /** The store has lost something, at some time in this run: some outcomes then need a person. */
   storeLosses = 0;
+  /** Faults that last. */
+  lasting = 0;
+  /** A storm of faults lasts until then. */
+  stormUntilMs = 0;
   readonly #trace: ((line: string) => void) | null;
   readonly #lives = new Map<string, number>();
   #names = 0;
@@ -72,6 +78,23 @@ export class World {
 
   get alive(): readonly Incarnation[] {
     return this.incarnations.filter((one) => !one.dead);
+  }
+
+  /** One owner, one armed backup, and nobody else. */
+  get isProtected(): boolean {
+    const [first, second, ...more] = this.alive;
+    if (first === undefined || second === undefined || more.length > 0) return false;
+    const phases = [first.status?.phase, second.status?.phase];
+    if (!phases.includes('protected') || !phases.includes('armed')) return false;
+    return [first, second].some(
+      (one) => one.status?.role === 'primary' && one.status.protection.word === 'Protected',
+    );
+  }
+
+  /** Protected, and nothing that was done to it works on. */
+  get isWhole(): boolean {
+    if (this.lasting > 0 || this.schedule.now < this.stormUntilMs || !this.isProtected) return false;
+    return this.alive.every((one) => !one.frozen && !one.stuck && !one.machine.diverged);
   }
 
   hostUp(host: string): boolean {
