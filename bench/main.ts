@@ -10,6 +10,7 @@ import { DEFAULT_CHOICE } from '../cli/local/pair.js';
 import { print, say } from '../cli/verbs/talk.js';
 import { Cleanup } from './cleanup.js';
 import { describeMachine, describeRevision } from './machine.js';
+import { busy } from './measure/busy.js';
 import { clone } from './measure/clone.js';
 import { cut } from './measure/cut.js';
 import { guest } from './measure/guest.js';
@@ -19,7 +20,7 @@ import { load } from './measure/load.js';
 import { reportJson, reportText, type Section } from './report.js';
 import { FULL, QUICK, Stage, type Measurement } from './stage.js';
 
-const MEASUREMENTS: readonly Measurement[] = [kill, cut, latency, load, guest, clone];
+const MEASUREMENTS: readonly Measurement[] = [kill, cut, busy, latency, load, guest, clone];
 const JSON_FILE = 'build/bench.json';
 const INTERRUPTED = 130;
 

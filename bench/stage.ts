@@ -10,6 +10,8 @@ const PAIR_NAME = 'bench';
 export interface Effort {
   readonly kills: number;
   readonly cuts: number;
+  /** Under each kind of work. */
+  readonly busyKills: number;
   readonly clones: number;
   readonly latencyCycles: number;
   readonly latencyWindowMs: number;
@@ -20,6 +22,7 @@ export interface Effort {
 export const FULL: Effort = {
   kills: 20,
   cuts: 10,
+  busyKills: 4,
   clones: 6,
   latencyCycles: 5,
   latencyWindowMs: 4000,
@@ -30,6 +33,7 @@ export const FULL: Effort = {
 export const QUICK: Effort = {
   kills: 4,
   cuts: 2,
+  busyKills: 1,
   clones: 2,
   latencyCycles: 2,
   latencyWindowMs: 2000,
