@@ -39,7 +39,6 @@ describe('fault matrix', function () {
   after('nothing is left', async () => {
     await stage?.down();
     await takeDown(layout);
-    outcomes.write();
     expect(await leftoversOf(layout), 'left on this machine').to.deep.equal([]);
   });
 

@@ -42,8 +42,8 @@ export class Outcomes {
     this.add(row, false, words, '-');
   }
 
-  /** Replaces what was known of the rows that were played now. */
-  write(): void {
+  /** After each row, so that a run that is ended has told all it knew. Replaces what was known of those rows. */
+  private write(): void {
     const played = new Set(this.rows.map(({ row }) => row));
     const others = readOutcomes().filter(({ row }) => !played.has(row));
     mkdirSync(join(REPO, 'build'), { recursive: true });
@@ -52,5 +52,6 @@ export class Outcomes {
 
   private add(row: string, ok: boolean, told: string, wire: string): void {
     this.rows.push({ row, at: new Date().toISOString(), ok, told, wire });
+    this.write();
   }
 }
