@@ -4,14 +4,12 @@
 // usage: node build/test/qemu/cycles-report.js [--cycles 50] [--qemu PROGRAM] [--report FILE]
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { messageOf } from '../../cli/local/errors.js';
 import { pairLayout } from '../../cli/local/layout.js';
 import { takeDown, DEFAULT_CHOICE } from '../../cli/local/pair.js';
 import { failoverCycle, replies, type Cycle } from './support/cycle.js';
-import { keepLogs, tellFailure } from './support/failure.js';
 import { leftoversOf } from './support/leftovers.js';
 import { TestPair } from './support/pair.js';
-import { appendReport, median, qemuVersion, say } from './support/report.js';
+import { appendReport, longRun, median, qemuVersion, say } from './support/report.js';
 
 const PAIR = 'cyclesrep';
 
@@ -83,7 +81,7 @@ async function main(): Promise<void> {
   const { cycles, qemu, report } = options();
   const layout = pairLayout(PAIR);
   const startedAt = performance.now();
-  try {
+  await longRun(layout, `npm run test:cycles -- --cycles ${cycles} --qemu ${qemu}`, async () => {
     const pair = await TestPair.up(PAIR, { qemuBinary: qemu });
     const outcome = await play(pair, cycles);
     if (outcome.found !== outcome.acknowledged) {
@@ -95,12 +93,7 @@ async function main(): Promise<void> {
     const text = reportText(outcome, await qemuVersion(qemu), (performance.now() - startedAt) / 1000);
     say(text);
     if (report !== undefined) await appendReport(report, text);
-  } catch (error) {
-    say(`failed: ${messageOf(error)}`);
-    tellFailure(await keepLogs(layout, 'report'), 'npm run test:cycles');
-    process.exitCode = 1;
-    await takeDown(layout);
-  }
+  });
 }
 
 await main();

@@ -5,14 +5,12 @@
 // usage: node build/test/qemu/output-rule-report.js [--kills 100] [--minutes N] [--seed N] [--report FILE]
 // With --minutes it ends then, with the kills that it came to.
 import { parseArgs } from 'node:util';
-import { messageOf } from '../../cli/local/errors.js';
 import { pairLayout } from '../../cli/local/layout.js';
-import { DEFAULT_CHOICE, takeDown } from '../../cli/local/pair.js';
+import { DEFAULT_CHOICE } from '../../cli/local/pair.js';
 import { Prng } from '../sim/prng.js';
-import { keepLogs, tellFailure } from './support/failure.js';
 import { killAtReply, REPLIES_MAX, type Kill } from './support/output-rule.js';
 import { TestPair } from './support/pair.js';
-import { appendReport, median, qemuVersion, say } from './support/report.js';
+import { appendReport, longRun, median, qemuVersion, say } from './support/report.js';
 import { Witness } from './support/witness.js';
 
 const PAIR = 'outrulerep';
@@ -78,21 +76,14 @@ function reportText(kills: readonly Kill[], seed: number, version: string): stri
 async function main(): Promise<void> {
   const asked = options();
   const { kills, seed, report } = asked;
-  const layout = pairLayout(PAIR, HOSTS);
-  try {
+  const rerun = `npm run test:output-rule -- --kills ${kills} --seed ${seed}`;
+  await longRun(pairLayout(PAIR, HOSTS), rerun, async () => {
     const pair = await TestPair.up(PAIR, { hosts: HOSTS });
     const done = await play(pair, asked);
     const text = reportText(done, seed, await qemuVersion(DEFAULT_CHOICE.qemuBinary));
     say(text);
     if (report !== undefined) await appendReport(report, text);
-  } catch (error) {
-    say(`failed: ${messageOf(error)}`);
-    const rerun = `npm run test:output-rule -- --kills ${kills} --seed ${seed}`;
-    tellFailure(await keepLogs(layout, 'report'), rerun);
-    process.exitCode = 1;
-  } finally {
-    await takeDown(layout);
-  }
+  });
 }
 
 await main();

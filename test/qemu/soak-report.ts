@@ -3,13 +3,11 @@
 //
 // usage: node build/test/qemu/soak-report.js [--minutes 10] [--report FILE]
 import { parseArgs } from 'node:util';
-import { messageOf } from '../../cli/local/errors.js';
 import { pairLayout } from '../../cli/local/layout.js';
-import { DEFAULT_CHOICE, takeDown } from '../../cli/local/pair.js';
+import { DEFAULT_CHOICE } from '../../cli/local/pair.js';
 import { replies } from './support/cycle.js';
-import { keepLogs, tellFailure } from './support/failure.js';
 import { TestPair } from './support/pair.js';
-import { appendReport, qemuVersion, say } from './support/report.js';
+import { appendReport, longRun, qemuVersion, say } from './support/report.js';
 import { growth, QUEUE_BOUNDS, queuePeaks, soak, type Growth, type Sample } from './support/soak.js';
 
 const PAIR = 'soakrep';
@@ -79,21 +77,14 @@ async function main(): Promise<void> {
     options: { minutes: { type: 'string', default: '10' }, report: { type: 'string' } },
   });
   const minutes = Number(values.minutes);
-  const layout = pairLayout(PAIR);
-  try {
+  await longRun(pairLayout(PAIR), `npm run test:soak -- --minutes ${minutes}`, async () => {
     const pair = await TestPair.up(PAIR);
     const { samples, found } = await play(pair, minutes);
     const text = reportText(samples, found, minutes, await qemuVersion(DEFAULT_CHOICE.qemuBinary));
     say(text);
     requireFlat(samples);
     if (values.report !== undefined) await appendReport(values.report, text);
-  } catch (error) {
-    say(`failed: ${messageOf(error)}`);
-    tellFailure(await keepLogs(layout, 'report'), `npm run test:soak -- --minutes ${minutes}`);
-    process.exitCode = 1;
-  } finally {
-    await takeDown(layout);
-  }
+  });
 }
 
 await main();

@@ -57,6 +57,7 @@ export class TestPair {
     const [first] = layout.hosts;
     if (first === undefined) throw new Error('a pair without hosts');
     const made = new TestPair({ layout, settings });
+    await takeDown(layout); // of a run that was interrupted: its controller may still be there
     await bringUp(made.pair, () => undefined);
     const { incarnation } = await startFirst(first);
     if (incarnation === null) throw new Error(`host ${first.name} runs nothing`);
