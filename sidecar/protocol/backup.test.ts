@@ -38,6 +38,15 @@ class Story {
     this.event({ type: 'output', index, hash, bytes: 60, head: 0 });
   }
 
+  /** Time passes, tick by tick. */
+  pass(ms: number): void {
+    const until = this.now + ms;
+    while (this.now < until) {
+      this.now += CONFIG.limits.tickMs;
+      this.event({ type: 'tick' });
+    }
+  }
+
   sent(type: Frame['type']): Frame[] {
     return this.effects.flatMap((effect) =>
       effect.type === 'send' && effect.frame.type === type ? [effect.frame] : [],
@@ -156,6 +165,27 @@ describe('backup', () => {
     s.answer('won');
     s.event({ type: 'live', lsn: 190 });
     expect(s.sidecar.status).to.deep.include({ role: 'primary', phase: 'alone' });
+  });
+
+  it('waits for the lease as long as it takes, with the beginning of an event that nobody can replay', () => {
+    const s = new Story();
+    s.follow();
+    s.frame({ type: 'prepare', epoch: 2, store: 's' });
+    s.event({ type: 'received', link: 1, lsn: 190, end: true });
+    s.event({ type: 'received', link: 1, lsn: 200, end: false });
+    s.frame({ type: 'handover', reason: 'userAction' });
+    s.event({ type: 'consumed', lsn: 190 });
+    s.pass(3 * CONFIG.limits.stuckAfterMs);
+    expect(s.of('end')).to.have.length(0);
+    expect(s.sidecar.status.phase).to.equal('claiming');
+  });
+
+  it('bars itself while it waits for the lease if it leaves whole events unread', () => {
+    const s = new Story();
+    s.claim();
+    s.event({ type: 'consumed', lsn: 150 });
+    s.pass(3 * CONFIG.limits.stuckAfterMs);
+    expect(s.of('end').map((effect) => effect.reason)).to.deep.equal(['stuck']);
   });
 
   it('does not give up for keeping too much once a claim has begun: nobody tells any more what has left', () => {

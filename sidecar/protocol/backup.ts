@@ -184,7 +184,9 @@ export class Backup implements Role {
 
   #judgeReplay(now: Millis, out: Outbox): Turn | null {
     if (this.#phase === 'loading') return null; // log comes already, and is replayed only when all memory is there
-    if (this.#replay?.stuck(this.#won, now) !== true) return null;
+    const waits = this.#phase === 'claiming'; // nothing comes any more, for as long as the lease has no answer
+    const stuck = waits ? this.#replay?.stuckAtEnd(now) : this.#replay?.stuck(this.#won, now);
+    if (stuck !== true) return null;
     if (this.#won) return end('stuckAfterWin', 'the engine neither replays what is left nor goes live');
     return this.#bar('stuck', 'the engine replays nothing although it has log', out);
   }

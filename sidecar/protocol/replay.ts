@@ -88,6 +88,11 @@ export class Replay {
     return this.#stuck.judge(this.#consumed, promoted ? Infinity : this.#received, now);
   }
 
+  /** As `stuck`, when no more log comes: it may end in the middle of an event, which no engine can replay. */
+  stuckAtEnd(now: Millis): boolean {
+    return this.#stuck.judge(this.#consumed, this.#floor, now);
+  }
+
   stalled(now: Millis): void {
     this.#stuck.ownStall(now);
   }

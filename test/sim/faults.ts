@@ -26,6 +26,10 @@ function primary(world: World): Incarnation | null {
   return world.alive.find((one) => one.status?.role === 'primary') ?? null;
 }
 
+function killClone(world: World): void {
+  world.alive.find((one) => one.status?.phase === 'loading')?.kill(false);
+}
+
 function twoHosts(world: World): readonly [string, string] {
   const busy = [...new Set(world.alive.map((one) => one.host))];
   const [a, b] = busy.length === 2 ? busy : [world.random.pick(HOSTS), world.random.pick(HOSTS)];
@@ -93,14 +97,21 @@ function once(act: (world: World) => void): Fault {
   };
 }
 
+const KILL_CLONE = 'kill clone';
+
 const ROWS: readonly Row[] = [
   { name: 'kill', weight: 5, strike: once((world) => anybody(world)?.kill(false)) },
   { name: 'kill primary', weight: 5, strike: once((world) => primary(world)?.kill(false)) },
+  { name: KILL_CLONE, weight: 1, strike: once(killClone) },
   { name: 'power off', weight: 4, strike: powerOff },
   { name: 'freeze', weight: 8, strike: (world) => freeze(world, anybody(world)) },
   { name: 'freeze primary', weight: 5, strike: (world) => freeze(world, primary(world)) },
   { name: 'freeze host', weight: 3, strike: freezeHost },
-  { name: 'deaf', weight: 4, strike: once((world) => anybody(world)?.deafFor(world.random.between(100, 600))) },
+  {
+    name: 'deaf',
+    weight: 4,
+    strike: once((world) => anybody(world)?.deafFor(world.random.between(100, 600))),
+  },
   { name: 'cut one way', weight: 6, strike: (world) => cut(world, [twoHosts(world)]) },
   {
     name: 'cut both ways',
@@ -314,24 +325,29 @@ export class Faults {
       this.#world.trace(`AMBUSH at ${phase}`);
       if (storm) {
         this.#world.judge.disturbed(2);
-        this.#world.stormUntilMs = schedule.now + STORM_MS;
+        this.#world.unquiet(STORM_MS);
       }
       if (storm) schedule.after(random.between(0, 4), () => armingStorm(this.#world));
+      if (phase === 'cloning') schedule.after(random.between(0, 15), () => this.#strikeNow(KILL_CLONE));
       for (let i = 0; !storm && i < faults; i += 1)
         schedule.after(random.between(0, 25), () => this.#strikeNow());
     };
     ambushes.add({ phase, spring });
   }
 
-  #strikeNow(): void {
+  #strikeNow(name?: string): void {
     if (this.#over) return;
     const { random, schedule } = this.#world;
     let at = random.between(0, TOTAL);
-    const row = ROWS.find((candidate) => (at -= candidate.weight) < 0) ?? ROWS[0];
+    const row =
+      name === undefined
+        ? (ROWS.find((candidate) => (at -= candidate.weight) < 0) ?? ROWS[0])
+        : ROWS.find((candidate) => candidate.name === name);
     if (row === undefined) return;
     this.#world.count(`fault ${row.name}`);
     this.#world.trace(`FAULT ${row.name}`);
     this.#world.judge.disturbed(row.name === 'diverge, and kill primary' ? 2 : 1);
+    this.#world.unquiet();
     const heal = row.strike(this.#world);
     if (heal === null) return;
     this.#lasting.add(heal);
@@ -350,6 +366,7 @@ export class Faults {
   #heal(heal: Heal, name: string): void {
     if (!this.#lasting.delete(heal)) return;
     this.#world.lasting = this.#lasting.size;
+    this.#world.unquiet();
     this.#world.trace(`HEALED ${name}`);
     heal();
   }

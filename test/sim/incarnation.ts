@@ -18,7 +18,7 @@ const RING_BYTES = 1_000;
 /** A guest that sends all it can, once in a while: share of its steps. */
 const BURSTS = 0.01;
 /** Longest time in which a clone point that nobody wants is told and undone, ms. */
-const UNWANTED_POINT_MS = 100;
+const UNWANTED_POINT_MS = 30;
 
 type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed';
 
@@ -67,7 +67,9 @@ export class Incarnation implements Endpoint {
 
   readonly #rate: number;
   readonly #offset: number;
-  #inbox: { readonly what: () => void; readonly by: Connection | null }[] = [];
+  #inbox: { readonly what: () => void; readonly by: Connection | null; readonly at: number }[] = [];
+  /** When something of the peer was last taken up. */
+  #heardAt = 0;
   readonly #links = new Map<number, Open>();
   #linkCount = 0;
   #ranAt = 0;
@@ -147,14 +149,18 @@ export class Incarnation implements Endpoint {
 
   arrives(what: () => void, by: Connection | null = null): void {
     if (this.dead) return;
-    if (this.frozen || this.deaf) this.#inbox.push({ what, by });
-    else what();
+    if (this.frozen || this.deaf) {
+      this.#inbox.push({ what, by, at: this.world.schedule.now });
+      return;
+    }
+    if (by !== null && by === this.#peerLink()?.connection) this.#heardAt = this.world.schedule.now;
+    what();
   }
 
   /** As `arrives`, from the ring or the NIC's socket: seen also in a turn that reads nothing else. */
   #engineTells(what: () => void): void {
     if (this.dead) return;
-    if (this.frozen) this.#inbox.push({ what, by: null });
+    if (this.frozen) this.#inbox.push({ what, by: null, at: this.world.schedule.now });
     else what();
   }
 
@@ -219,10 +225,13 @@ export class Incarnation implements Endpoint {
     for (const { what, by } of inbox) this.arrives(what, by);
   }
 
-  /** Something that the peer has sent lies here and was not looked at. */
+  /** The peer was never silent for long: what it has sent lies here and was not looked at. */
   get hasUnread(): boolean {
     const connection = this.#peerLink()?.connection;
-    return connection !== undefined && this.#inbox.some(({ by }) => by === connection);
+    const oldest = this.#inbox.find(({ by }) => by !== null && by === connection);
+    if (oldest === undefined) return false;
+    const { deadAfterMs, tickLateMs, tickMs } = this.limits;
+    return oldest.at - this.#heardAt < deadAfterMs - tickLateMs - tickMs;
   }
 
   /** The connection to the peer: of a backup the one that it dialled, of a primary the newest one that said hello. */
@@ -627,6 +636,10 @@ export class Incarnation implements Endpoint {
     schedule.after(random.between(20, 250) + this.world.cloneExtraMs, () => {
       if (this.dead) return;
       const { peer } = clone;
+      if (!clone.aborted && peer?.awaitsClone(clone.connection) === true) {
+        this.#sendMachine(clone, machine); // it is busy, and opens its clone connection later
+        return;
+      }
       const wanted = peer !== null && !peer.dead && peer.#receiving === clone.connection;
       if (clone.aborted || !wanted || network.isCut(this.host, peer.host)) {
         this.#cloneOver(clone, 'the clone connection broke');
@@ -639,6 +652,11 @@ export class Incarnation implements Endpoint {
       });
       this.#migrate();
     });
+  }
+
+  /** Connected, and has not yet read that it was accepted. */
+  awaitsClone(connection: Connection | null): boolean {
+    return !this.dead && this.#receiving === null && connection !== null && this.holds(connection);
   }
 
   #cloneOver(clone: Clone, detail: string): void {

@@ -137,6 +137,62 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'return now - this.#movedAt > this.#limits.stuckAfterMs;',
     replace: 'return false;',
   },
+  {
+    name: 'any-piece-ends-event',
+    without: 'the backup is told where an event of the log ends',
+    file: 'window.js',
+    find: 'end: to === this.#head',
+    replace: 'end: true',
+  },
+  {
+    name: 'digest-before-log',
+    without: 'no digest is sent before the log that led to its output',
+    file: 'digests.js',
+    find: ' || next.lsn > shipped',
+    replace: '',
+  },
+  {
+    name: 'late-tick-is-silence',
+    without: 'time in which this side did not listen is not the silence of its peer',
+    file: 'detector.js',
+    find: 'if (late <= 0)',
+    replace: 'if (true)',
+  },
+  {
+    name: 'unwanted-point-kept',
+    without: 'the point of a clone that was given up does not make the ring keep log',
+    file: 'primary.js',
+    find: "must not stop the guest.\n            out.push({ type: 'retain', on: false });",
+    replace: '',
+  },
+  {
+    name: 'lost-clone-kept',
+    without: 'the ring keeps no log for a backup that is gone',
+    file: 'primary.js',
+    find: "out.push({ type: 'retain', on: false });\n        this.#pace.hold('handover', false);",
+    replace: "this.#pace.hold('handover', false);",
+  },
+  {
+    name: 'half-event-is-stuck',
+    without: 'a backup that waits for the lease is not stuck for the beginning of an event',
+    file: 'replay.js',
+    find: 'this.#stuck.judge(this.#consumed, this.#floor, now)',
+    replace: 'this.#stuck.judge(this.#consumed, this.#received, now)',
+  },
+  {
+    name: 'own-stall-trusted',
+    without: 'a side that stood still trusts nothing until its peer has answered',
+    file: 'detector.js',
+    find: 'this.#probe = this.#seq + 1;',
+    replace: '',
+  },
+  {
+    name: 'strangers-stay',
+    without: 'a backup shows strangers out',
+    file: 'backup.js',
+    find: "out.push({ type: 'closeLink', link: event.link, reason: 'notOwner' });",
+    replace: "return this.#peerLost('violation', now, out);",
+  },
 ];
 
 /** The product's own build of the protocol. */

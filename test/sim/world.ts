@@ -19,6 +19,9 @@ import { Store } from './store.js';
 export const HOSTS = ['h1', 'h2', 'h3'] as const;
 export const STORE_HOST = 'store';
 
+/** Longest time in which a peer may still be lost for something that is over. */
+const AFTERMATH_MS = 600;
+
 /** How the way to the store is just now. */
 export interface StoreWeather {
   lostRequests: number;
@@ -57,8 +60,8 @@ export class World {
   storeLosses = 0;
   /** Faults that last. */
   lasting = 0;
-  /** A storm of faults lasts until then. */
-  stormUntilMs = 0;
+  /** What was done to the pair may work on until then. */
+  #quietFromMs = 0;
   readonly #trace: ((line: string) => void) | null;
   readonly #lives = new Map<string, number>();
   #names = 0;
@@ -91,10 +94,15 @@ export class World {
     );
   }
 
+  /** Something was done to the pair, or undone: it may work on for so long. */
+  unquiet(forMs = AFTERMATH_MS): void {
+    this.#quietFromMs = Math.max(this.#quietFromMs, this.schedule.now + forMs);
+  }
+
   /** Protected, and nothing that was done to it works on. */
   get isWhole(): boolean {
-    if (this.lasting > 0 || this.schedule.now < this.stormUntilMs || !this.isProtected) return false;
-    return this.alive.every((one) => !one.frozen && !one.stuck && !one.machine.diverged);
+    if (this.lasting > 0 || this.schedule.now < this.#quietFromMs || !this.isProtected) return false;
+    return this.alive.every((one) => !one.frozen && !one.deaf && !one.stuck && !one.machine.diverged);
   }
 
   hostUp(host: string): boolean {
