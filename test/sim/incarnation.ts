@@ -482,7 +482,8 @@ export class Incarnation implements Endpoint {
       this.#record(random.uint32());
       return;
     }
-    while (!this.#pipeFull && this.#record(0)); // each one leads to an output
+    // As much as the socket takes, all in one go: each of these inputs leads to an output.
+    for (let room = this.limits.holdSlackOutputs - this.#inPipe; room > 0 && this.#record(0); room -= 1);
   }
 
   /** The NIC's socket holds no more: the engine waits in its write. */

@@ -173,20 +173,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "this.#pace.hold('handover', false);",
   },
   {
-    name: 'half-event-is-stuck',
-    without: 'a backup that waits for the lease is not stuck for the beginning of an event',
-    file: 'replay.js',
-    find: 'this.#stuck.judge(this.#consumed, this.#floor, now)',
-    replace: 'this.#stuck.judge(this.#consumed, this.#received, now)',
-  },
-  {
-    name: 'own-stall-trusted',
-    without: 'a side that stood still trusts nothing until its peer has answered',
-    file: 'detector.js',
-    find: 'this.#probe = this.#seq + 1;',
-    replace: '',
-  },
-  {
     name: 'strangers-stay',
     without: 'a backup shows strangers out',
     file: 'backup.js',
