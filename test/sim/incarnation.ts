@@ -15,8 +15,6 @@ const EVENT_BYTES_MAX = 20;
 const BEAT_TIMEOUT_MS = 400;
 const DIAL_TIMEOUT_MS = 60;
 const RING_BYTES = 1_000;
-/** A guest that sends all it can, once in a while: share of its steps. */
-const BURSTS = 0.01;
 /** Longest time in which a clone point that nobody wants is told and undone, ms. */
 const UNWANTED_POINT_MS = 30;
 
@@ -478,7 +476,7 @@ export class Incarnation implements Endpoint {
     this.#judgeRetain();
     if (this.stuck || this.#pipeFull) return;
     const { random } = this.world;
-    if (!random.chance(BURSTS)) {
+    if (!random.chance(this.world.bursts)) {
       this.#record(random.uint32());
       return;
     }

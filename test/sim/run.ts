@@ -11,6 +11,7 @@ const PERSON_AFTER_MS = 5_000;
 const CALM_MS = 150;
 /** Runs without any fault: nobody may be lost in them. */
 const FAULTLESS = 0.1;
+const BURSTS = 0.01;
 
 export interface Outcome {
   readonly seed: number;
@@ -45,6 +46,7 @@ function safetyPhase(world: World): void {
   world.start(HOSTS[0], { kind: 'found' });
   new Controller(world);
   weather(world);
+  world.bursts = BURSTS;
   if (random.chance(FAULTLESS)) {
     world.count('runs without faults');
     world.judge.calm = true;

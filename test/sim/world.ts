@@ -58,6 +58,8 @@ export class World {
   cloneExtraMs = 0;
   /** The store has lost something, at some time in this run: some outcomes then need a person. */
   storeLosses = 0;
+  /** Share of a guest's steps in which it sends all it can. */
+  bursts = 0;
   /** Faults that last. */
   lasting = 0;
   /** What was done to the pair may work on until then. */
