@@ -25,7 +25,7 @@ const FILL = `redis.call('SET', KEYS[1], string.rep(KEYS[1] .. ' lockstep ', ARG
 interface Pause {
   /** Longest wait from the clone's begin to the backup's replay. */
   readonly clientMs: number;
-  /** Longest wait in as much time before it. */
+  /** Longest wait in the moments before it. */
   readonly beforeMs: number;
   readonly shimMs: number;
   readonly protectMs: number;
