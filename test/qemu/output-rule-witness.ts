@@ -12,6 +12,7 @@
 // Whatever must not happen: {"kind":"contradiction","words":...}, and it exits with 1.
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { systemCode } from '../../cli/local/errors.js';
 import type { WitnessReport } from './support/witness.js';
 
 /** Requests under way: at a kill there are replies in every stage of their way. */
@@ -34,6 +35,15 @@ const tell = (report: WitnessReport): void => {
 function contradiction(words: string): never {
   tell({ kind: 'contradiction', words });
   process.exit(1);
+}
+
+/** One of a host's processes may be gone already: its agent ends what is left of an incarnation when a part has died. */
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (systemCode(error) !== 'ESRCH') throw error;
+  }
 }
 
 interface Kill {
@@ -127,7 +137,7 @@ class Witness {
   /** First of all, before the reply is even looked at: nothing may come between seeing and killing. */
   #strike(): void {
     if (this.#kill === undefined || --this.#kill.after > 0) return;
-    for (const pid of this.#kill.pids) process.kill(pid, 'SIGKILL');
+    for (const pid of this.#kill.pids) killNow(pid);
     this.#kill = undefined;
     this.#forget(BEFORE_KILL);
     tell({ kind: 'killed', seen: this.#last + 1 });
