@@ -71,5 +71,20 @@ export async function observeHost(host: HostLayout, timeoutMs?: number): Promise
   return viewOf(host.name, { agentAlive: true, agent });
 }
 
-export const observePair = (hosts: readonly HostLayout[], timeoutMs?: number): Promise<HostView[]> =>
-  Promise.all(hosts.map((host) => observeHost(host, timeoutMs)));
+/**
+ * A protected primary whose backup has won the lease in the meantime: it lets nothing out any more, and is about to
+ * find out. Not an owner.
+ */
+const isSuperseded = (view: HostView, views: readonly HostView[]): boolean =>
+  view.kind === 'guarded' &&
+  views.some(
+    ({ kind, sidecar }) =>
+      (kind === 'alone' || kind === 'pairing') && sidecar !== null && sidecar.nonce === view.sidecar?.peer,
+  );
+
+/** The hosts, each seen at its own moment, put into one picture. */
+export const reconciled = (views: readonly HostView[]): HostView[] =>
+  views.map((view) => (isSuperseded(view, views) ? { ...view, kind: 'deciding' } : view));
+
+export const observePair = async (hosts: readonly HostLayout[], timeoutMs?: number): Promise<HostView[]> =>
+  reconciled(await Promise.all(hosts.map((host) => observeHost(host, timeoutMs))));

@@ -458,6 +458,8 @@ export class Primary implements Role {
     }
     const { store, epoch } = answer;
     this.#tenure = new Tenure(this.#context.config.nonce, this.#desk, { store, epoch });
+    // Switches may still know the guest behind the host on which it ran before.
+    out.push({ type: 'announce' });
     this.#becomeAlone(`owner of epoch ${epoch}`, now, out);
     return null;
   }

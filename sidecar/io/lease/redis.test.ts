@@ -315,6 +315,28 @@ describe('lease on redis-server: AUTH, ACL, TLS', function () {
       ),
     ));
 
+  it('what was answered survives SIGKILL, also when the default user may do nothing', () => {
+    // Redis 7.0 reads its append-only file back as the default user, and refuses transactions that it may not run.
+    const users = `--user lockstep on ${ACL} +config|get --user default on nopass -@all +ping`;
+    return withServer({ durable: true, extraArgs: users.split(' ') }, (server) =>
+      withLease(
+        { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' },
+        async (lease) => {
+          expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
+          expect(wordOf(await armIn(lease, ARM))).to.equal('ok');
+          const down = once(lease, 'down');
+          const up = down.then(() => once(lease, 'up'));
+          server.signal('SIGKILL');
+          await down;
+          await server.end(true);
+          await server.begin();
+          await up;
+          expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+        },
+      ),
+    );
+  });
+
   it('without config|get the server counts as not durable', () =>
     withServer(aclServer(''), (server) =>
       withLease(

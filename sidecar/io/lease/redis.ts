@@ -101,6 +101,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   #callsUnderWay = 0;
   #lastError = 'not connected yet';
   #up = false;
+  /** Asked once since it was connected: until then it is not known whether this life of the server is durable. */
+  #isWarm = false;
   /** The trouble that was told last, until a certain answer comes. */
   #told = '';
 
@@ -127,6 +129,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   async ask(request: LeaseRequest): Promise<LeaseAnswer> {
     try {
+      if (!this.#isWarm) throw new Trouble('unreachable', this.#lastError);
       const answer = answerOf(request, await this.#call(request.op, argumentsOf(request)));
       this.#markUp();
       if (answer.result === 'unknown')
@@ -157,9 +160,14 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   /** Has the server keep the script, and asks whether it is durable, before anybody is in a hurry. */
   #warmUp(): void {
+    this.#isWarm = false;
     this.#call('peek', []).then(
-      () => this.#markUp(),
+      () => {
+        this.#isWarm = true;
+        this.#markUp();
+      },
       (error: unknown) => {
+        this.#isWarm = true;
         const { message } = this.#tell(this.#troubleOf(error as Error));
         // It reads its files and will answer soon: begin anew then.
         if (message.startsWith('LOADING')) this.#dropConnection(message);

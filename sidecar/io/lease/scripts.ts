@@ -63,11 +63,11 @@ local function answer(result, reason)
   return reply
 end
 
+-- One command, all fields: several would go into the append-only file as a transaction, which Redis 7.0 refuses to
+-- read back when its default user may not run them, telling nobody but its log. The record would be gone by a restart.
 local function write(store, epoch, primary, backup, winner)
-  redis.call('DEL', key)
   redis.call('HSET', key, 'store', store, 'epoch', epoch, 'primary', primary, 'backup', backup,
-    'run', run_now, 'durable', durable_now() and '1' or '0')
-  if winner then redis.call('HSET', key, 'winner', winner) end
+    'winner', winner, 'run', run_now, 'durable', durable_now() and '1' or '0')
 end
 
 local record = load()
@@ -102,7 +102,7 @@ return answer('refused', 'otherEpoch')
 /** ARGV: from 3: new store id. */
 const REOPEN = `
 if not record then
-  write(ARGV[3], '0', '', '', nil)
+  write(ARGV[3], '0', '', '', '')
   return answer('ok', '')
 end
 return answer('refused', 'exists')
@@ -138,7 +138,7 @@ if stored == epoch - 1 and record.primary ~= '' then
     return answer('refused', 'notOwner')
   end
 end
-write(store, ARGV[5], primary, backup, nil)
+write(store, ARGV[5], primary, backup, '')
 return answer('ok', '')
 `;
 
