@@ -108,7 +108,7 @@ async function frozenInTurns(stage: Stage): Promise<string> {
   first.thaw();
   await stage.passes(FREEZE_MS);
   second.thaw();
-  const [winner, loser] = await stage.oneOwns({ primary, backup, epoch: 0 });
+  const [winner, loser] = await stage.oneOwns({ primary, backup });
   const worstMs = await stage.serves();
   await stage.gone(loser);
   return `host ${winner.host.name} has won; longest wait of the client ${Math.round(worstMs)} ms`;

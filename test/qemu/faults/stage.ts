@@ -195,16 +195,22 @@ export class Stage {
     return this.owns(side, (host) => host.phase !== 'protected');
   }
 
-  /** One of two runs the VM; returns it first. */
-  async oneOwns(sides: Sides): Promise<[winner: Watched, loser: Watched]> {
-    const { primary, backup } = sides;
-    const nonce = ({ hosts, primary: name }: PairStatus) => hosts.find((host) => host.name === name)?.nonce;
+  /**
+   * One of two runs the VM; returns it first. A side that still believes itself protected has won nothing yet: the
+   * hosts are not looked at in the same moment.
+   */
+  async oneOwns({
+    primary,
+    backup,
+  }: Pick<Sides, 'primary' | 'backup'>): Promise<[winner: Watched, loser: Watched]> {
+    const owns = ({ hosts }: PairStatus, side: Side): boolean =>
+      hosts.some(({ nonce, kind }) => nonce === side.nonce && (kind === 'alone' || kind === 'pairing'));
     const status = await this.pair.until(
       'one side to win',
-      (now) => nonce(now) === backup.nonce || (nonce(now) === primary.nonce && now.status !== 'Protected'),
+      (now) => owns(now, primary) || owns(now, backup),
       OUTCOME_MS_MAX,
     );
-    return nonce(status) === primary.nonce ? [primary, backup] : [backup, primary];
+    return owns(status, primary) ? [primary, backup] : [backup, primary];
   }
 
   /** Its sidecar and its QEMU have ended. */
