@@ -100,7 +100,7 @@ new Command('bench')
     `one measurement; may be repeated: ${MEASUREMENTS.map((m) => m.name).join(', ')}`,
     collect,
   )
-  .option('--quick', 'few repeats: under 4 minutes, and not much worth')
+  .option('--quick', 'few repeats: about 4 minutes, and an orientation only')
   .option('--json <file>', 'where to write the results for programs', JSON_FILE)
   .action(bench)
   .exitOverride()

@@ -31,11 +31,11 @@ export const FULL: Effort = {
 };
 
 export const QUICK: Effort = {
-  kills: 4,
-  cuts: 2,
+  kills: 3,
+  cuts: 1,
   busyKills: 1,
-  clones: 2,
-  latencyCycles: 2,
+  clones: 1,
+  latencyCycles: 1,
   latencyWindowMs: 2000,
   workRounds: 1,
   loadMs: 3000,
