@@ -34,6 +34,7 @@ export interface Native {
   ringData(ring: RingHandle): ArrayBuffer;
   ringBytes(ring: RingHandle): number;
   ringProduced(ring: RingHandle): number;
+  ringNetLogged(ring: RingHandle): number;
   ringConsumed(ring: RingHandle): number;
   ringState(ring: RingHandle): number;
   ringFieldNames(): string[];

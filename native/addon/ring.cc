@@ -89,6 +89,11 @@ Napi::Value RingProduced(const Napi::CallbackInfo &info)
     return Number(info, static_cast<double>(LoadAcquire(Readable(info).control().produced)));
 }
 
+Napi::Value RingNetLogged(const Napi::CallbackInfo &info)
+{
+    return Number(info, static_cast<double>(LoadAcquire(Readable(info).control().net_logged)));
+}
+
 Napi::Value RingConsumed(const Napi::CallbackInfo &info)
 {
     return Number(info, static_cast<double>(LoadAcquire(Readable(info).control().consumed)));
@@ -130,7 +135,7 @@ struct Field {
     uint64_t value;
 };
 
-constexpr size_t kFields = 31;
+constexpr size_t kFields = 32;
 
 std::array<Field, kFields> ReadFields(ftlog_control &c)
 {
@@ -169,6 +174,7 @@ std::array<Field, kFields> ReadFields(ftlog_control &c)
         {"toSidecarSeq", LoadAcquire(c.to_sidecar_seq)},
         {"toQemuSeq", LoadAcquire(c.to_qemu_seq)},
         {"clonePauseUs", LoadAcquire(c.clone_pause_us)},
+        {"netLogged", LoadAcquire(c.net_logged)},
     }};
 }
 
@@ -324,6 +330,7 @@ void ExportRing(Napi::Object exports)
     Export<RingData>(exports, "ringData");
     Export<RingBytes>(exports, "ringBytes");
     Export<RingProduced>(exports, "ringProduced");
+    Export<RingNetLogged>(exports, "ringNetLogged");
     Export<RingConsumed>(exports, "ringConsumed");
     Export<RingState>(exports, "ringState");
     Export<RingFieldNames>(exports, "ringFieldNames");

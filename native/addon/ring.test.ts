@@ -124,6 +124,7 @@ describe('ring', function () {
       for (const call of [
         () => ring.produced,
         () => ring.consumed,
+        () => ring.netLogged,
         () => ring.state,
         () => ring.room,
         () => ring.snapshot(),
@@ -328,6 +329,8 @@ describe('ring', function () {
       icount: 2n ** 63n,
       ring_waits: 18,
       held_ms: 19,
+      clone_pause_us: 20,
+      net_logged: 21,
     };
     for (const [field, value] of Object.entries(written)) await shim.set(field, value);
     await shim.tell('text qemu_version 10.0.2 (Debian)');
@@ -357,10 +360,13 @@ describe('ring', function () {
       icount: 2n ** 63n,
       ringWaits: 18,
       heldMs: 19,
+      clonePauseUs: 20,
+      netLogged: 21,
       pacePermille: 999,
       sidecarBeat: 2,
       kill: true,
     });
+    expect(ring.netLogged).to.equal(21);
     expect(await shim.get('pace_permille')).to.equal(999);
     expect(await shim.get('kill')).to.equal(1);
     expect(

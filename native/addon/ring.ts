@@ -66,6 +66,8 @@ export interface RingSnapshot {
   readonly sidecarBeat: number;
   /** How long the guest stood still at its last clone point, microseconds. */
   readonly clonePauseUs: number;
+  /** Packets for the guest that this QEMU has logged since it began to record. */
+  readonly netLogged: number;
 }
 
 const RING_FIELDS = [
@@ -100,6 +102,7 @@ const RING_FIELDS = [
   'toSidecarSeq',
   'toQemuSeq',
   'clonePauseUs',
+  'netLogged',
 ] as const;
 type RingField = (typeof RING_FIELDS)[number];
 
@@ -208,6 +211,14 @@ export class Ring {
     );
   }
 
+  /** Recording: packets for the guest in the log. Read it before `produced`: then they all lie below that. */
+  get netLogged(): number {
+    return safe(
+      'netLogged',
+      this.#call(() => native.ringNetLogged(this.#handle)),
+    );
+  }
+
   /** Replay: LSN of the first event not yet taken up by QEMU. */
   get consumed(): number {
     return safe(
@@ -269,6 +280,7 @@ export class Ring {
       pacePermille: number('pacePermille'),
       sidecarBeat: number('sidecarBeat'),
       clonePauseUs: number('clonePauseUs'),
+      netLogged: number('netLogged'),
     };
   }
 

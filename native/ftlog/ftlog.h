@@ -121,6 +121,9 @@ struct ftlog_control {
 
     /* -- QEMU writes (added last, so that nothing above moved) -- */
     uint64_t clone_pause_us; /* how long the guest stood still at the last clone point */
+    uint64_t net_logged; /* packets for the guest among the events that this QEMU has logged since
+                            it began to record (start or go-live). Stored after `produced`: of one
+                            who reads net_logged first, then produced, all counted lie below */
 };
 
 #ifdef __cplusplus

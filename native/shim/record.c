@@ -4,6 +4,12 @@
  * integers one at a time, then a payload). `produced` moves only when an event is whole: a reader
  * never sees half an event, and a crash leaves whole events. No output can overtake its event,
  * because QEMU finishes writing before it goes on.
+ *
+ * `net_logged` counts packets for the guest. QEMU's replay filter makes one event of each frame
+ * that the netdev's socket brings, in their order, and none of what the guest sends (it looks at
+ * the sender); so the n-th frame that the sidecar wrote is the n-th one counted. Not so when the
+ * link of the NIC is down (set_link): QEMU takes the frame and throws it away before the filter.
+ * Then the count stays behind for good, and a backup that relies on it repeats that many packets.
  */
 #include <string.h>
 
@@ -45,6 +51,8 @@ static void publish_event(void)
         blocks_completed_one();
     producer.event_start = producer.head;
     ring_store64(&shim_control()->produced, producer.head);
+    if (kind == FTLOG_KIND_NET)
+        __atomic_fetch_add(&shim_control()->net_logged, 1, __ATOMIC_RELEASE);
     ring_notify_sidecar(&shim.ring);
 }
 

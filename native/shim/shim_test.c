@@ -130,6 +130,60 @@ static void events_become_visible_whole(void)
     CHECK(c->produced == before + 27);
 }
 
+static void put_packet(void)
+{
+    fake_put_byte(FTLOG_KIND_NET);
+    for (int i = 0; i < 5; i++)
+        fake_put_byte(0);
+    fake_put_array("packet", 6);
+}
+
+/* Also the order of the two words: a count is never ahead of the position that covers it. */
+static void packets_are_counted_behind_their_position(void)
+{
+    enum { PACKETS = 20000, PACKET_EVENT_BYTES = 16 };
+    start_recording();
+    struct ftlog_control *c = ring.control;
+    CHECK(c->net_logged == 0);
+    put_packet();
+    fake_put_byte(FTLOG_KIND_EXCEPTION);
+    CHECK(c->net_logged == 1);
+    fake_put_byte(FTLOG_KIND_NET);
+    CHECK(c->net_logged == 1); /* begun is not logged */
+    for (int i = 0; i < 5; i++)
+        fake_put_byte(0);
+    fake_put_array("", 0);
+    CHECK(c->net_logged == 2);
+    uint64_t from = c->produced;
+    pid_t sidecar = fork();
+    CHECK(sidecar >= 0);
+    if (sidecar == 0) {
+        for (uint64_t seen = 0; seen < PACKETS + 2;) {
+            seen = ring_load64(&c->net_logged);
+            CHECK(ring_load64(&c->produced) >= from + (seen - 2) * PACKET_EVENT_BYTES);
+        }
+        _exit(0);
+    }
+    for (int i = 0; i < PACKETS; i++)
+        put_packet();
+    int status;
+    CHECK(waitpid(sidecar, &status, 0) == sidecar && status == 0);
+}
+
+/* A backup counts what it logs itself: what it replayed was counted by another. */
+static void packets_are_counted_from_going_live_on(void)
+{
+    start_replaying();
+    sidecar_appends("\x09\0\0\0\0\0\0\0\0\1x", 11);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_NET && fake_get_byte() == 0 && fake_get_dword() == 0);
+    CHECK(fake_get_dword() == 1 && fake_get_byte() == 'x');
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    CHECK(ring.control->state == FTLOG_STATE_LIVE && ring.control->net_logged == 0);
+    put_packet();
+    CHECK(ring.control->net_logged == 1);
+}
+
 static void instructions_and_clocks_are_logged(void)
 {
     start_recording();
@@ -483,6 +537,8 @@ static const struct test {
 #function, function                                                                        \
     }
     TEST(events_become_visible_whole),
+    TEST(packets_are_counted_behind_their_position),
+    TEST(packets_are_counted_from_going_live_on),
     TEST(instructions_and_clocks_are_logged),
     TEST(a_full_ring_makes_the_producer_wait),
     TEST(replay_hands_out_events_and_waits),

@@ -48,15 +48,15 @@ struct field {
     }
 
 static const struct field fields[] = {
-    FIELD(start),          FIELD(qemu_pid),        FIELD(log_version),   FIELD(qemu_version),
-    FIELD(state),          FIELD(error_code),      FIELD(error_lsn),     FIELD(error_text),
-    FIELD(consumed),       FIELD(live_lsn),        FIELD(live_time_ns),  FIELD(net_frames),
-    FIELD(clone_state),    FIELD(clone_lsn),       FIELD(clone_attempt), FIELD(clone_frames),
-    FIELD(qemu_beat),      FIELD(icount),          FIELD(ring_waits),    FIELD(held_ms),
-    FIELD(produced),       FIELD(reclaimed),       FIELD(retain),        FIELD(promote),
-    FIELD(kill),           FIELD(sidecar_beat),    FIELD(pace_permille), FIELD(contract_version),
-    FIELD(to_qemu_seq),    FIELD(ring_bytes),      FIELD(magic),         FIELD(to_sidecar_waiters),
-    FIELD(to_sidecar_seq), FIELD(to_qemu_waiters),
+    FIELD(start),          FIELD(qemu_pid),        FIELD(log_version),    FIELD(qemu_version),
+    FIELD(state),          FIELD(error_code),      FIELD(error_lsn),      FIELD(error_text),
+    FIELD(consumed),       FIELD(live_lsn),        FIELD(live_time_ns),   FIELD(net_frames),
+    FIELD(clone_state),    FIELD(clone_lsn),       FIELD(clone_attempt),  FIELD(clone_frames),
+    FIELD(qemu_beat),      FIELD(icount),          FIELD(ring_waits),     FIELD(held_ms),
+    FIELD(produced),       FIELD(reclaimed),       FIELD(retain),         FIELD(promote),
+    FIELD(kill),           FIELD(sidecar_beat),    FIELD(pace_permille),  FIELD(contract_version),
+    FIELD(to_qemu_seq),    FIELD(ring_bytes),      FIELD(magic),          FIELD(to_sidecar_waiters),
+    FIELD(to_sidecar_seq), FIELD(to_qemu_waiters), FIELD(clone_pause_us), FIELD(net_logged),
 };
 
 static const struct field *find(const char *name)
