@@ -3,6 +3,7 @@
 import type { Ring } from '../../native/addon/index.js';
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { EngineIdentity, Lsn } from '../protocol/types.js';
+import { PacketMarks } from './packet-marks.js';
 
 /** Log is shipped in batches of at least this age, unless an output is waiting for it. */
 const WATCH_INTERVAL_US = 300;
@@ -15,6 +16,7 @@ export class Engine {
   private wentLive = false;
   private beat = -1;
   private pointsSeen: number;
+  private readonly marks = new PacketMarks();
 
   /**
    * @param post takes the events; may call back into this object.
@@ -37,7 +39,15 @@ export class Engine {
 
   /** The head of the log, told to the protocol before anything that was made later. */
   head(): Lsn {
-    return this.ring.produced;
+    const packets = this.ring.netLogged; // first: then they all lie below
+    const produced = this.ring.produced;
+    this.marks.note(packets, produced);
+    return produced;
+  }
+
+  /** Packets for the guest that the log below `lsn` holds, as far as known. Exact for what was a head. */
+  packetsBelow(lsn: Lsn): number {
+    return this.marks.below(lsn);
   }
 
   /** Looks at the ring now. Cheap when nothing changed. */
@@ -81,7 +91,7 @@ export class Engine {
   private observeRecorder(): void {
     this.observeLive();
     this.observePoint();
-    const produced = this.ring.produced;
+    const produced = this.head();
     if (produced === this.produced) return;
     this.produced = produced;
     this.post({ type: 'produced', lsn: produced });

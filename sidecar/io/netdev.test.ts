@@ -138,7 +138,7 @@ describe('NIC stream: server', function () {
       const qemu = await asQemu(path, guest);
       const packets = [Buffer.from('x'), Buffer.alloc(1514, 7), Buffer.alloc(0)];
       const expected = framed(packets);
-      netdev.send(packets);
+      expect(netdev.send(packets)).to.equal(3);
       const got: Buffer[] = [];
       let bytes = 0;
       for await (const chunk of qemu) {
@@ -173,14 +173,16 @@ describe('NIC stream: server', function () {
 
   it('drops, and counts, when there is no QEMU or it does not read', () =>
     withNetdev(async (path, guest, netdev) => {
-      netdev.send([Buffer.from('early')]);
+      expect(netdev.send([Buffer.from('early')])).to.equal(0);
       expect(netdev.droppedPackets).to.equal(1);
       const qemu = await asQemu(path, guest);
       const batch = Array.from({ length: 64 }, () => Buffer.alloc(16_384));
       const bytesPerBatch = 64 * 16_388;
       const rounds = Math.ceil(INGRESS_QUEUE_BYTES_MAX / bytesPerBatch) + 8;
-      for (let i = 0; i < rounds; i += 1) netdev.send(batch);
+      let taken = 0;
+      for (let i = 0; i < rounds; i += 1) taken += netdev.send(batch);
       expect(netdev.droppedPackets).to.be.greaterThan(64);
+      expect(taken + netdev.droppedPackets).to.equal(1 + rounds * batch.length);
       qemu.destroy();
     }));
 });

@@ -82,12 +82,12 @@ export class Netdev {
     return this.dropped;
   }
 
-  /** Hands packets to the guest, all in one write. */
-  send(packets: readonly Buffer[]): void {
+  /** Hands packets to the guest, all in one write. Returns how many were not dropped: the first so many. */
+  send(packets: readonly Uint8Array[]): number {
     const { socket } = this;
     if (socket === null || socket.writableLength > INGRESS_QUEUE_BYTES_MAX) {
       this.dropped += packets.length;
-      return;
+      return 0;
     }
     socket.cork();
     for (const packet of packets) {
@@ -97,6 +97,7 @@ export class Netdev {
       socket.write(packet);
     }
     socket.uncork();
+    return packets.length;
   }
 
   close(): void {

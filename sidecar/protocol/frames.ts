@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * What travels on the logging channel. The binary form is the codec's; log bytes travel beside these
- * (see LogFrame) and never pass through the protocol code.
+ * (see LogFrame, PacketsFrame) and never pass through the protocol code.
  *
  *   backup → primary   hello loaded ack beat prepared barred goodbye
- *   primary → backup   welcome refuse clonePoint (log) digest released beat prepare armed handover goodbye
+ *   primary → backup   welcome refuse clonePoint (log, packets) digest released beat prepare armed handover goodbye
  *
  * Frames of one connection arrive in order, whole or not at all. Everything a frame says stays true when
  * the connection breaks; what must be known again is repeated after a resumed hello.
@@ -77,7 +77,23 @@ export interface LogFrame {
   readonly lsn: Lsn;
   /** The last byte of this piece is the last of an event. */
   readonly end: boolean;
+  /**
+   * Packets for the guest that the log up to the end of this piece holds, counted since the primary began to record.
+   * It may be too low (0 in a piece without `end`), never too high.
+   */
+  readonly packets: number;
   readonly bytes: Uint8Array;
+}
+
+/**
+ * Packets that the primary's host has received, right after the primary's engine was given them, numbered from `first`
+ * (1 is the first since it began to record). Sent where log is shipped, or not at all: the I/O side of the backup keeps
+ * those that are not in the log yet, for the guest that goes live. Nothing depends on them.
+ */
+export interface PacketsFrame {
+  readonly type: 'packets';
+  readonly first: number;
+  readonly packets: readonly Uint8Array[];
 }
 
 /** The primary's output number `n` (1 is the first after the clone point). */
@@ -169,4 +185,4 @@ export type Frame =
   | GoodbyeFrame;
 
 /** All that the codec must know. */
-export type WireFrame = Frame | LogFrame;
+export type WireFrame = Frame | LogFrame | PacketsFrame;

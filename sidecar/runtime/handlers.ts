@@ -65,6 +65,7 @@ export function effectHandlers(world: World): EffectHandlers {
     },
     logFrom: ({ lsn }) => {
       ring.begin(lsn);
+      ingress.newLog();
       clones.positionKnown();
     },
     retain: ({ on }) => {
@@ -87,7 +88,9 @@ export function effectHandlers(world: World): EffectHandlers {
       outputs.drop(through);
     },
     ingress: () => {
-      ingress.open();
+      const { forwarded, own } = ingress.open();
+      const kept = `${String(forwarded)} that the primary had, ${String(own)} of this network`;
+      world.logger.info(`packets go to the guest, first those kept: ${kept}`, { reason: 'ingress' });
     },
     announce: () => {
       for (const frame of world.addresses.announcements()) world.transmit(frame);

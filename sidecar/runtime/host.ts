@@ -92,7 +92,14 @@ export class SidecarHost {
     this.engine = new Engine(this.ring, this.post, (lsn, frames) => this.clones?.point(lsn, frames));
     this.addresses = new GuestAddresses(config.guestMac);
     this.tap = Tap.open(config.tap, { mtu: null });
-    this.ingress = new Ingress(this.tap, (frames) => this.netdev?.send(frames), this.fail);
+    this.ingress = new Ingress({
+      tap: this.tap,
+      deliver: (packets) => this.netdev?.send(packets) ?? 0,
+      forward: (first, packets) => {
+        this.links.forward(first, packets);
+      },
+      onError: this.fail,
+    });
     this.outputs = new OutputQueue((packet, heldMs) => {
       this.transmit(packet, heldMs);
     });
@@ -114,6 +121,13 @@ export class SidecarHost {
       },
       onLogBytes: (bytes) => {
         this.metrics.logBytes.inc(bytes);
+      },
+      packetsBelow: (lsn) => this.engine.packetsBelow(lsn),
+      onPacketsLogged: (packets) => {
+        this.ingress.inLog(packets);
+      },
+      onPackets: (first, packets) => {
+        this.ingress.fromPrimary(first, packets);
       },
     });
   }

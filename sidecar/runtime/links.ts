@@ -30,6 +30,11 @@ export interface LinksOptions {
   readonly post: (event: ProtocolEvent) => void;
   readonly onRefused: (error: ChannelError, from: string) => void;
   readonly onLogBytes: (bytes: number) => void;
+  /** Packets for the guest that the log below a position of this side's holds. */
+  readonly packetsBelow: (lsn: Lsn) => number;
+  /** Backup: what of its packets the primary's log holds, and those it forwards. */
+  readonly onPacketsLogged: (packets: number) => void;
+  readonly onPackets: (first: number, packets: readonly Uint8Array[]) => void;
 }
 
 /** A backup opens its clone connection right after it was welcomed. */
@@ -41,6 +46,8 @@ export class Links {
   private lastId = 0;
   /** The newest connection that this side has dialled: the only one whose log may reach the ring. */
   private dialled: LinkId | null = null;
+  /** The one by which log was shipped last. */
+  private shipped: LinkId | null = null;
   private open = false;
   private listener: ChannelListener | null = null;
 
@@ -83,8 +90,15 @@ export class Links {
 
   /** Sends log straight from the ring's memory. `end`: an event ends at `to`. */
   ship(link: LinkId, from: Lsn, to: Lsn, end: boolean): void {
-    this.links.get(link)?.sendLog(from, this.options.ring.view(from, to), end);
-    this.options.onLogBytes(to - from);
+    const { ring, packetsBelow, onLogBytes } = this.options;
+    this.links.get(link)?.sendLog({ lsn: from, bytes: ring.view(from, to), end, packets: packetsBelow(to) });
+    this.shipped = link;
+    onLogBytes(to - from);
+  }
+
+  /** Sends packets of the guest's network to the backup that gets the log, if there is one. Best effort. */
+  forward(first: number, packets: readonly Uint8Array[]): void {
+    if (this.shipped !== null) this.links.get(this.shipped)?.sendPackets(first, packets);
   }
 
   close(link: LinkId): void {
@@ -150,11 +164,16 @@ export class Links {
   }
 
   private receive(link: LinkId, frame: WireFrame): void {
-    if (frame.type !== 'log') {
+    if (frame.type !== 'log' && frame.type !== 'packets') {
       this.options.post({ type: 'frame', link, frame });
       return;
     }
     if (link !== this.dialled) return; // log of an older connection, or of one that came by itself
+    if (frame.type === 'log') this.receiveLog(link, frame);
+    else this.options.onPackets(frame.first, frame.packets);
+  }
+
+  private receiveLog(link: LinkId, frame: LogFrame): void {
     try {
       this.append(frame);
     } catch (error) {
@@ -162,6 +181,7 @@ export class Links {
       return;
     }
     this.options.onLogBytes(frame.bytes.length);
+    this.options.onPacketsLogged(frame.packets);
     const lsn = frame.lsn + frame.bytes.length;
     this.options.post({ type: 'received', link, lsn, end: frame.end });
   }

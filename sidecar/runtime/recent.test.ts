@@ -30,3 +30,31 @@ describe('frames kept for a side that goes live', () => {
     expect(kept.at(-1)?.[0]).to.equal(19);
   });
 });
+
+describe('frames that came to both hosts', () => {
+  it('are not kept, whichever host had them first', () => {
+    const recent = new RecentFrames();
+    recent.put([frame(1), frame(2)], 0);
+    recent.cancel([frame(1)], 1);
+    recent.cancel([frame(3)], 2);
+    recent.put([frame(3), frame(4)], 3);
+    expect(recent.take(4).map((one) => one[0])).to.deep.equal([2, 4]);
+  });
+
+  it('cancel one each: a client that asks again in the same words is heard', () => {
+    const recent = new RecentFrames();
+    recent.put([frame(1)], 0);
+    recent.cancel([frame(1)], 0);
+    recent.put([frame(1)], 900);
+    expect(recent.take(900).map((one) => one[0])).to.deep.equal([1]);
+  });
+
+  it('of the other host are forgotten like those of this one', () => {
+    const recent = new RecentFrames();
+    recent.cancel([frame(1)], 0);
+    recent.put([frame(1)], 1500);
+    for (let n = 0; n < 1000; n += 1) recent.cancel([frame(2, 61 + n)], 1500);
+    recent.put([frame(2, 61)], 1500);
+    expect(recent.take(1500).map((one) => one[0])).to.deep.equal([1, 2]);
+  });
+});

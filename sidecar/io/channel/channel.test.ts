@@ -292,7 +292,7 @@ describe('channel: link', function () {
   it('carries log whole, with the frames in their place', () =>
     withLinks(async (dialler, acceptor) => {
       const bytes = randomBytes(3 * 1024 * 1024 + 17);
-      dialler.link.sendLog(12, bytes, true);
+      dialler.link.sendLog({ lsn: 12, bytes, end: true, packets: 5 });
       dialler.link.send({ type: 'beat', seq: 1, echo: 0 });
       await acceptor.until((side) => side.frames.at(-1)?.type === 'beat');
       const log = acceptor.frames.slice(0, -1);
@@ -302,11 +302,40 @@ describe('channel: link', function () {
         expect(frame.lsn).to.equal(at);
         at += frame.bytes.length;
         expect(frame.end).to.equal(at === 12 + bytes.length);
+        expect(frame.packets).to.equal(frame.end ? 5 : 0);
       }
       const received = Buffer.concat(
         log.map((frame) => (frame.type === 'log' ? frame.bytes : Buffer.alloc(0))),
       );
       expect(received.equals(bytes)).to.equal(true);
+    }));
+
+  it('carries packets, in their place and as copies', () =>
+    withLinks(async (dialler, acceptor) => {
+      const packets = Array.from({ length: 300 }, (_, i) => randomBytes(14 + i));
+      dialler.link.sendPackets(7, packets.slice(0, 1));
+      dialler.link.sendLog({ lsn: 0, bytes: randomBytes(8), end: true, packets: 7 });
+      dialler.link.sendPackets(8, packets.slice(1));
+      dialler.link.send({ type: 'beat', seq: 1, echo: 0 });
+      await acceptor.until((side) => side.frames.at(-1)?.type === 'beat');
+      const types = acceptor.frames.map((frame) => frame.type);
+      expect(types).to.deep.equal(['packets', 'log', 'packets', 'packets', 'packets', 'beat']);
+      const got = acceptor.frames.flatMap((frame) => (frame.type === 'packets' ? frame.packets : []));
+      expect(Buffer.concat(got).equals(Buffer.concat(packets))).to.equal(true);
+    }));
+
+  it('packets never wait: what the peer does not take at once is left out, log is not', () =>
+    withConnections('log', async (dialled) => {
+      const side = new Side(dialled);
+      const packet = Buffer.alloc(60_000);
+      for (let n = 1; n <= 2000; n += 1) side.link.sendPackets(n, [packet]);
+      expect(side.link.backlogBytes).to.be.lessThan(256 * 1024);
+      const before = side.link.backlogBytes;
+      side.link.sendLog({ lsn: 0, bytes: Buffer.alloc(1000), end: true, packets: 0 });
+      expect(side.link.backlogBytes).to.be.greaterThan(before);
+      expect(side.link.isDown).to.equal(false);
+      dialled.socket.destroy();
+      await side.until(({ downs }) => downs.length > 0);
     }));
 
   it('the peer closes: eof; what it sent before still comes, nothing is told to itself', () =>
@@ -324,7 +353,8 @@ describe('channel: link', function () {
     withListener(pki.good, async ({ listener, next }) => {
       const dialler = new Side(await dialling(listener.port, pki.good));
       const acceptor = new Side(await next());
-      for (let lsn = 0; lsn < 400_000; lsn += 4_000) acceptor.link.sendLog(lsn, randomBytes(4_000), true);
+      for (let lsn = 0; lsn < 400_000; lsn += 4_000)
+        acceptor.link.sendLog({ lsn, bytes: randomBytes(4_000), end: true, packets: 0 });
       acceptor.link.send({ type: 'goodbye', reason: 'vmNotRunning' });
       acceptor.link.close();
       await listener.close();
@@ -337,7 +367,7 @@ describe('channel: link', function () {
     withLinks(async (dialler, acceptor) => {
       const ring = randomBytes(16 * 1024 * 1024);
       const logged = Buffer.from(ring);
-      dialler.link.sendLog(0, ring, true);
+      dialler.link.sendLog({ lsn: 0, bytes: ring, end: true, packets: 0 });
       dialler.link.close();
       ring.fill(0);
       await acceptor.until((side) => side.downs.length > 0);
@@ -383,7 +413,7 @@ describe('channel: link', function () {
       const side = new Side(dialled);
       const piece = Buffer.alloc(1024 * 1024);
       for (let sent = 0; sent < 64 && !dialled.socket.destroyed; sent += 1)
-        side.link.sendLog(sent, piece, true);
+        side.link.sendLog({ lsn: sent, bytes: piece, end: true, packets: 0 });
       expect(dialled.socket.destroyed).to.equal(true);
       await side.until(({ downs }) => downs.length > 0);
       expect(side.downs[0]?.cause).to.equal('backlog');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { Frame, LogFrame, WireFrame } from '../../protocol/frames.js';
+import type { Frame, LogFrame, PacketsFrame, WireFrame } from '../../protocol/frames.js';
 import { BAR_REASONS, GOODBYE_REASONS, HANDOVER_REASONS, REFUSE_REASONS } from '../../protocol/reasons.js';
 import {
   FrameDecoder,
@@ -12,8 +12,10 @@ import {
   encodePreface,
   type Preface,
 } from './codec.js';
+import { PACKET_BYTES_MAX } from '../netdev.js';
 import { ChannelError } from './errors.js';
-import { LAYOUT, LOG_CODE } from './layout.js';
+import { LAYOUT, LOG_CODE, type WholeFrame } from './layout.js';
+import { PACKETS_BYTES_MAX, PACKETS_MAX, PACKETS_PAYLOAD_MAX, packetFrames } from './packets.js';
 import { WireValueError, fitText } from './wire.js';
 
 const u64 = fc.maxSafeNat();
@@ -21,7 +23,11 @@ const id = fc.stringMatching(/^[0-9a-f]{32}$/);
 const short = (max: number): fc.Arbitrary<string> => fc.string({ maxLength: max });
 const wellFormed = fc.string({ maxLength: 300, unit: 'grapheme' }).map((text) => fitText(text, 1024));
 
-const ARBITRARIES: { readonly [T in Frame['type']]: fc.Arbitrary<Extract<Frame, { type: T }>> } = {
+const packet = fc.uint8Array({ maxLength: 2000 }).map((bytes) => Buffer.from(bytes));
+
+const ARBITRARIES: {
+  readonly [T in WholeFrame['type']]: fc.Arbitrary<Extract<WholeFrame, { type: T }>>;
+} = {
   hello: fc.record({
     type: fc.constant('hello'),
     protocol: fc.nat(65535),
@@ -58,12 +64,18 @@ const ARBITRARIES: { readonly [T in Frame['type']]: fc.Arbitrary<Extract<Frame, 
     detail: wellFormed,
   }),
   goodbye: fc.record({ type: fc.constant('goodbye'), reason: fc.constantFrom(...GOODBYE_REASONS) }),
+  packets: fc.record({
+    type: fc.constant('packets'),
+    first: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - PACKETS_MAX }),
+    packets: fc.array(packet, { minLength: 1, maxLength: 20 }),
+  }),
 };
 
 const logFrame: fc.Arbitrary<LogFrame> = fc.record({
   type: fc.constant('log'),
   lsn: fc.nat(0x7fffffff),
   end: fc.boolean(),
+  packets: u64,
   bytes: fc.uint8Array({ minLength: 1, maxLength: 3000 }),
 });
 const anyFrame: fc.Arbitrary<WireFrame> = fc.oneof(...Object.values(ARBITRARIES), logFrame);
@@ -77,16 +89,20 @@ function encodeAll(frames: readonly WireFrame[]): Buffer {
 
 function encodeOne(encoder: FrameEncoder, frame: WireFrame): Uint8Array[] {
   if (frame.type !== 'log') return [encoder.encode(frame)];
-  return [encoder.encodeLogHead(frame.lsn, frame.end, frame.bytes.length), frame.bytes];
+  return [encoder.encodeLogHead(frame, frame.bytes.length), frame.bytes];
 }
 
-/** Pieces of log that follow each other, as one, unless `end` parts them. */
+/** Pieces of log that follow each other, as one, unless `end` or a count of packets parts them. */
 function joinLog(frames: readonly WireFrame[]): WireFrame[] {
   const joined: WireFrame[] = [];
   for (const frame of frames) {
     const last = joined.at(-1);
     const continues =
-      frame.type === 'log' && last?.type === 'log' && !last.end && last.lsn + last.bytes.length === frame.lsn;
+      frame.type === 'log' &&
+      last?.type === 'log' &&
+      !last.end &&
+      last.packets === 0 &&
+      last.lsn + last.bytes.length === frame.lsn;
     if (continues)
       joined[joined.length - 1] = {
         ...frame,
@@ -145,6 +161,22 @@ function header(fields: {
   return bytes;
 }
 
+/** Of packets on the wire. */
+const total = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + 4 + length, 0);
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+function packetsHead(first: number, count: number): Buffer {
+  const bytes = Buffer.alloc(10);
+  bytes.writeBigUInt64BE(BigInt(first));
+  bytes.writeUInt16BE(count, 8);
+  return bytes;
+}
+
 describe('channel codec: round trip', () => {
   for (const [type, arbitrary] of Object.entries(ARBITRARIES)) {
     it(type, () => {
@@ -168,7 +200,7 @@ describe('channel codec: round trip', () => {
   it('byte by byte', () => {
     const frames: WireFrame[] = [
       { type: 'loaded' },
-      { type: 'log', lsn: 12, end: true, bytes: Buffer.from('abc') },
+      { type: 'log', lsn: 12, end: true, packets: 3, bytes: Buffer.from('abc') },
       { type: 'loaded' },
       { type: 'beat', seq: 1, echo: 0 },
     ];
@@ -177,13 +209,13 @@ describe('channel codec: round trip', () => {
     expect(joinLog(decoded)).to.deep.equal(joinLog(frames));
   });
 
-  it('log is handed on as views of what came, and only the last piece ends', () => {
-    const bytes = encodeAll([{ type: 'log', lsn: 100, end: true, bytes: Buffer.alloc(10, 1) }]);
+  it('log is handed on as views of what came, and only the last piece ends and counts', () => {
+    const bytes = encodeAll([{ type: 'log', lsn: 100, end: true, packets: 3, bytes: Buffer.alloc(10, 1) }]);
     const chunk = bytes.subarray(0, bytes.length - 4);
     const [first, second] = decodeAll([chunk, bytes.subarray(bytes.length - 4)]) as [LogFrame, LogFrame];
     expect(first.bytes.buffer).to.equal(chunk.buffer);
-    expect([first.lsn, first.end, first.bytes.length]).to.deep.equal([100, false, 6]);
-    expect([second.lsn, second.end, second.bytes.length]).to.deep.equal([106, true, 4]);
+    expect([first.lsn, first.end, first.packets, first.bytes.length]).to.deep.equal([100, false, 0, 6]);
+    expect([second.lsn, second.end, second.packets, second.bytes.length]).to.deep.equal([106, true, 3, 4]);
   });
 
   it('every type has its own number', () => {
@@ -206,8 +238,8 @@ describe('channel codec: bad input', () => {
     ['a frame that was left out', header({ type: 5, length: 0, number: 2 }), 'CHANNEL_BAD_SEQUENCE'],
     ['a payload above its type', header({ type: 10, length: 17 }), 'CHANNEL_FRAME_TOO_LONG'],
     ['four gigabytes of log', header({ type: LOG_CODE, length: 0xffffffff }), 'CHANNEL_FRAME_TOO_LONG'],
-    ['log above its bound', header({ type: LOG_CODE, length: LOG_BYTES_MAX + 10 }), 'CHANNEL_FRAME_TOO_LONG'],
-    ['log without bytes', header({ type: LOG_CODE, length: 9 }), 'CHANNEL_MALFORMED'],
+    ['log above its bound', header({ type: LOG_CODE, length: LOG_BYTES_MAX + 18 }), 'CHANNEL_FRAME_TOO_LONG'],
+    ['log without bytes', header({ type: LOG_CODE, length: 17 }), 'CHANNEL_MALFORMED'],
     [
       'a payload below its type',
       Buffer.concat([header({ type: 10, length: 15 }), Buffer.alloc(15)]),
@@ -232,6 +264,45 @@ describe('channel codec: bad input', () => {
       'a text that is not UTF-8',
       Buffer.concat([header({ type: 16, length: 3 }), Buffer.from([0, 1, 0xff])]),
       'CHANNEL_MALFORMED',
+    ],
+    [
+      'a frame of no packets',
+      Buffer.concat([header({ type: 17, length: 10 }), packetsHead(1, 0)]),
+      'CHANNEL_MALFORMED',
+    ],
+    [
+      'a frame of too many packets',
+      Buffer.concat([
+        header({ type: 17, length: 10 + 4 * (PACKETS_MAX + 1) }),
+        packetsHead(1, PACKETS_MAX + 1),
+        Buffer.alloc(4 * (PACKETS_MAX + 1)),
+      ]),
+      'CHANNEL_MALFORMED',
+    ],
+    [
+      'packets numbered from 0',
+      Buffer.concat([header({ type: 17, length: 14 }), packetsHead(0, 1), Buffer.alloc(4)]),
+      'CHANNEL_MALFORMED',
+    ],
+    [
+      'a packet that QEMU would not take',
+      Buffer.concat([
+        header({ type: 17, length: 14 + PACKET_BYTES_MAX + 1 }),
+        packetsHead(1, 1),
+        u32(PACKET_BYTES_MAX + 1),
+        Buffer.alloc(PACKET_BYTES_MAX + 1),
+      ]),
+      'CHANNEL_MALFORMED',
+    ],
+    [
+      'a packet beyond its frame',
+      Buffer.concat([header({ type: 17, length: 15 }), packetsHead(1, 1), u32(2), Buffer.alloc(1)]),
+      'CHANNEL_MALFORMED',
+    ],
+    [
+      'packets above their bound',
+      header({ type: 17, length: PACKETS_PAYLOAD_MAX + 1 }),
+      'CHANNEL_FRAME_TOO_LONG',
     ],
     [
       'an unknown word',
@@ -317,6 +388,30 @@ describe('channel codec: bad input', () => {
     );
   });
 
+  it('any packets become frames that the other side takes, none lost, none moved', () => {
+    const sizes = fc.array(fc.oneof(fc.nat(100), fc.nat(2000), fc.nat(PACKET_BYTES_MAX)), { maxLength: 300 });
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: 1, max: 1e12 }), (lengths, first) => {
+        const packets = lengths.map((length, i) => Buffer.alloc(length, i));
+        const frames = [...packetFrames(first, packets)];
+        const decoded = decodeAll([encodeAll(frames)]) as PacketsFrame[];
+        let due = first;
+        for (const frame of decoded) {
+          expect(frame.first).to.equal(due);
+          due += frame.packets.length;
+        }
+        const got = decoded.flatMap((frame) => frame.packets);
+        expect(got.map((one) => one.length)).to.deep.equal(lengths);
+        expect(Buffer.concat(got).equals(Buffer.concat(packets))).to.equal(true);
+        expect(frames.length).to.be.at.most(
+          1 + lengths.length / PACKETS_MAX + (2 * total(lengths)) / PACKETS_BYTES_MAX,
+        );
+      }),
+      { numRuns: 50 },
+    );
+    expect(() => [...packetFrames(1, [Buffer.alloc(PACKET_BYTES_MAX + 1)])]).to.throw(RangeError);
+  });
+
   it('refuses to write what cannot be read', () => {
     const encoder = new FrameEncoder();
     const bad: Frame[] = [
@@ -325,8 +420,9 @@ describe('channel codec: bad input', () => {
       { type: 'digest', n: 1, lsn: 1, hash: 'no' },
     ];
     for (const frame of bad) expect(() => encoder.encode(frame)).to.throw(WireValueError);
-    expect(() => encoder.encodeLogHead(0, true, 0)).to.throw(RangeError);
-    expect(() => encoder.encodeLogHead(0, true, LOG_BYTES_MAX + 1)).to.throw(RangeError);
+    const fields = { lsn: 0, end: true, packets: 0 };
+    expect(() => encoder.encodeLogHead(fields, 0)).to.throw(RangeError);
+    expect(() => encoder.encodeLogHead(fields, LOG_BYTES_MAX + 1)).to.throw(RangeError);
   });
 });
 

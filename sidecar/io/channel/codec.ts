@@ -4,20 +4,28 @@
  *
  *     preface (each side, once):  6 bytes "LKSTEP", u8 framing version, u8 purpose, 16 bytes nonce of the sender
  *     frame:                      u8 framing version, u8 type, u16 zero, u32 payload length, u64 number, payload
- *     payload of `log`:           u64 lsn, u8 end, bytes
+ *     payload of `log`:           u64 lsn, u8 end, u64 packets, bytes
  *
  * Numbers of frames count from 1 in each direction of a connection. The decoder holds at most one frame that is not
  * `log`; of `log` it holds nothing: bytes are handed on as they come, as several frames of which the last has `end`.
  */
-import type { Frame, LogFrame, WireFrame } from '../../protocol/frames.js';
+import type { LogFrame, WireFrame } from '../../protocol/frames.js';
 import type { Nonce } from '../../protocol/types.js';
 import { ChannelError } from './errors.js';
-import { LAYOUT, LOG_CODE, PAYLOAD_MAX, rowOfCode, writePayload } from './layout.js';
+import {
+  LAYOUT,
+  LOG_CODE,
+  PAYLOAD_MAX,
+  payloadRoom,
+  rowOfCode,
+  writePayload,
+  type WholeFrame,
+} from './layout.js';
 import { WireReader, WireWriter } from './wire.js';
 
 export const FRAMING_VERSION = 1;
 export const HEADER_BYTES = 16;
-const LOG_HEAD_BYTES = 9;
+const LOG_HEAD_BYTES = 8 + 1 + 8;
 /** Longer pieces of log are split, so that a beat never waits behind more than this in the sender's hands. */
 export const LOG_BYTES_MAX = 64 * 1024;
 const LOG_PAYLOAD_MAX = LOG_HEAD_BYTES + LOG_BYTES_MAX;
@@ -61,8 +69,8 @@ export function decodePreface(bytes: Buffer): Preface {
 export class FrameEncoder {
   #number = 0;
 
-  encode(frame: Frame): Buffer {
-    const bytes = Buffer.allocUnsafe(HEADER_BYTES + LAYOUT[frame.type].bytesMax);
+  encode(frame: WholeFrame): Buffer {
+    const bytes = Buffer.allocUnsafe(HEADER_BYTES + payloadRoom(frame));
     const w = new WireWriter(bytes, HEADER_BYTES);
     writePayload(w, frame);
     this.#header(bytes, LAYOUT[frame.type].code, w.at - HEADER_BYTES);
@@ -70,12 +78,13 @@ export class FrameEncoder {
   }
 
   /** What goes before the bytes of one `log` frame of at most LOG_BYTES_MAX. */
-  encodeLogHead(lsn: number, end: boolean, byteCount: number): Buffer {
+  encodeLogHead({ lsn, end, packets }: Omit<LogFrame, 'type' | 'bytes'>, byteCount: number): Buffer {
     if (byteCount < 1 || byteCount > LOG_BYTES_MAX) throw new RangeError(`a log frame of ${byteCount} bytes`);
     const bytes = Buffer.allocUnsafe(HEADER_BYTES + LOG_HEAD_BYTES);
     const w = new WireWriter(bytes, HEADER_BYTES);
     w.u64(lsn);
     w.flag(end);
+    w.u64(packets);
     this.#header(bytes, LOG_CODE, LOG_HEAD_BYTES + byteCount);
     return bytes;
   }
@@ -94,6 +103,7 @@ export class FrameEncoder {
 interface OpenLog {
   lsn: number;
   readonly end: boolean;
+  readonly packets: number;
   left: number;
 }
 
@@ -202,6 +212,7 @@ export class FrameDecoder {
       type: 'log',
       lsn: log.lsn,
       end: log.end && isLast,
+      packets: isLast ? log.packets : 0,
       bytes: chunk.subarray(at, at + taken),
     };
     log.lsn += taken;
@@ -216,5 +227,5 @@ function openLog(r: WireReader, left: number): OpenLog {
   const lsn = r.u64();
   if (!Number.isSafeInteger(lsn + left))
     throw new ChannelError('CHANNEL_MALFORMED', 'log beyond the last position');
-  return { lsn, end: r.flag(), left };
+  return { lsn, end: r.flag(), packets: r.u64(), left };
 }

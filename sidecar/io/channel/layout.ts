@@ -3,8 +3,9 @@
  * The inside of each frame, one row a type: number on the wire, longest payload, writer and reader side by side.
  * `log` is not here: its bytes are not copied (see codec.ts).
  */
-import type { Frame } from '../../protocol/frames.js';
+import type { Frame, PacketsFrame } from '../../protocol/frames.js';
 import { BAR_REASONS, GOODBYE_REASONS, HANDOVER_REASONS, REFUSE_REASONS } from '../../protocol/reasons.js';
+import { PACKETS_PAYLOAD_MAX, payloadBytes, readPackets, writePackets } from './packets.js';
 import { fitText, type WireReader, type WireWriter } from './wire.js';
 
 const U64 = 8;
@@ -17,14 +18,17 @@ const DEVICE_HASH_MAX = 128;
 const DETAIL_MAX = 1024;
 const text = (bytesMax: number): number => 2 + bytesMax;
 
-interface Row<F extends Frame> {
+/** All that are taken up whole. */
+export type WholeFrame = Frame | PacketsFrame;
+
+interface Row<F extends WholeFrame> {
   readonly code: number;
   readonly bytesMax: number;
   write(w: WireWriter, frame: F): void;
   read(r: WireReader): F;
 }
 
-type Table = { readonly [T in Frame['type']]: Row<Extract<Frame, { type: T }>> };
+type Table = { readonly [T in WholeFrame['type']]: Row<Extract<WholeFrame, { type: T }>> };
 
 const HELLO_MAX =
   2 +
@@ -185,6 +189,12 @@ export const LAYOUT: Table = {
     write: (w, { reason }) => w.text(reason, WORD_MAX),
     read: (r) => ({ type: 'goodbye', reason: r.word(GOODBYE_REASONS, WORD_MAX) }),
   },
+  packets: {
+    code: 17,
+    bytesMax: PACKETS_PAYLOAD_MAX,
+    write: writePackets,
+    read: readPackets,
+  },
 };
 
 export const LOG_CODE = 6;
@@ -192,7 +202,7 @@ export const LOG_CODE = 6;
 /** What the decoder needs of a row. */
 export interface ReadableRow {
   readonly bytesMax: number;
-  read(r: WireReader): Frame;
+  read(r: WireReader): WholeFrame;
 }
 
 const ROWS: readonly (ReadableRow & { readonly code: number })[] = Object.values(LAYOUT);
@@ -205,8 +215,13 @@ export function rowOfCode(code: number): ReadableRow | undefined {
   return ROW_OF_CODE.get(code);
 }
 
-export function writePayload(w: WireWriter, frame: Frame): void {
+/** What to reserve for a frame's payload: the most that its type may have, where that is little. */
+export function payloadRoom(frame: WholeFrame): number {
+  return frame.type === 'packets' ? payloadBytes(frame) : LAYOUT[frame.type].bytesMax;
+}
+
+export function writePayload(w: WireWriter, frame: WholeFrame): void {
   // Row and frame belong together by the table's type, which TypeScript does not follow through the index.
-  const row = LAYOUT[frame.type] as unknown as Row<Frame>;
+  const row = LAYOUT[frame.type] as unknown as Row<WholeFrame>;
   row.write(w, frame);
 }

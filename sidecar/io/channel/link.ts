@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One connection of purpose `log`: frames out, frames in, and why it ended. */
 import type { TLSSocket } from 'node:tls';
-import type { Frame, WireFrame } from '../../protocol/frames.js';
-import type { Lsn, Nonce } from '../../protocol/types.js';
+import type { Frame, LogFrame, WireFrame } from '../../protocol/frames.js';
+import type { Nonce } from '../../protocol/types.js';
 import { FrameDecoder, FrameEncoder, LOG_BYTES_MAX } from './codec.js';
 import { ChannelError } from './errors.js';
+import { packetFrames } from './packets.js';
 import type { OpenConnection } from './tls.js';
 
 /** `eof`: the peer ended in order or its process died; `reset`: its kernel knows nothing of the connection. */
@@ -26,6 +27,8 @@ export interface LinkHandlers {
 /** Bytes given to a link that the kernel has not taken. Above the first: ship no more; above the second: it is dead. */
 export const BACKLOG_HIGH_BYTES = 1024 * 1024;
 export const BACKLOG_MAX_BYTES = 32 * 1024 * 1024;
+/** While more than this waits, no packets are sent: log must not wait behind what nobody depends on. */
+const PACKETS_BACKLOG_BYTES_MAX = 64 * 1024;
 /** A link that is closed has this long to flush. */
 const FLUSH_MS_MAX = 500;
 /** Shorter log is copied behind its head: one write, one TLS record. */
@@ -77,18 +80,27 @@ export class ChannelLink {
   }
 
   /**
-   * Sends log as one or more frames; the last has `end`. The bytes are not copied when they are many: they must stay as
-   * they are until acknowledged or the link is down.
+   * Sends log as one or more frames; the last has `end` and `packets`. The bytes are not copied when they are many: they
+   * must stay as they are until acknowledged or the link is down.
    */
-  sendLog(lsn: Lsn, bytes: Uint8Array, end: boolean): void {
+  sendLog({ lsn, bytes, end, packets }: Omit<LogFrame, 'type'>): void {
     if (bytes.length === 0) throw new RangeError('sendLog without log');
     this.#socket.cork();
     for (let at = 0; at < bytes.length; at += LOG_BYTES_MAX) {
       const piece = bytes.subarray(at, at + LOG_BYTES_MAX);
       const isLast = at + piece.length === bytes.length;
-      this.#writeLog(this.#encoder.encodeLogHead(lsn + at, end && isLast, piece.length), piece);
+      const fields = { lsn: lsn + at, end: end && isLast, packets: isLast ? packets : 0 };
+      this.#writeLog(this.#encoder.encodeLogHead(fields, piece.length), piece);
     }
     this.#socket.uncork();
+  }
+
+  /** Sends packets, numbered from `first`, as far as the link is idle enough: the rest is left out. */
+  sendPackets(first: number, packets: readonly Uint8Array[]): void {
+    for (const frame of packetFrames(first, packets)) {
+      if (this.#socket.writableLength > PACKETS_BACKLOG_BYTES_MAX) return;
+      this.#write(this.#encoder.encode(frame));
+    }
   }
 
   /** Between these, what is sent leaves as one write. Calls nest. */

@@ -64,6 +64,11 @@ export class WireWriter {
     this.u8(value ? 1 : 0);
   }
 
+  bytes(value: Uint8Array): void {
+    this.buffer.set(value, this.#at);
+    this.#at += value.length;
+  }
+
   id(hex: string): void {
     if (!HEX_ID.test(hex))
       throw new WireValueError(`not an id of 32 lower-case hex digits: ${JSON.stringify(hex)}`);
@@ -106,6 +111,12 @@ export class WireReader {
     const value = this.u8();
     if (value > 1) throw malformed(`a flag of ${value}`);
     return value === 1;
+  }
+
+  /** Bytes of its own, that stay when the frame's are used again. */
+  copy(length: number): Buffer {
+    const from = this.#take(length);
+    return Buffer.from(this.bytes.subarray(from, from + length));
   }
 
   id(): string {
