@@ -11,7 +11,8 @@
  *   abort the process if it fails: each one's `head` is <= `limit.acked`, or `limit` is `owner`. `drop` throws
  *   queued outputs away. The queue of a side that goes live is released by the same effect.
  * - `ingress`: from now on packets from the tap go to the guest. A recorder takes them from its start; a backup's
- *   guest gets them from the log, and only the newest of its tap are kept: with them a side that goes live begins.
+ *   guest gets them from the log; those that its primary forwarded and has not logged, and the newest of its own tap, are
+ *   kept: with them a side that goes live begins.
  * - `pace` is the control word's permille; `promote` its flag; `kill` in `end` its flag plus SIGKILL.
  * - One clone at a time: if an aborted one is not over yet, answer `startClone` with `cloneFailed`.
  * - `end` is the last effect ever: let frames sent before it go out (50 ms at most), close all, end the engine without flushing anything, exit the process. Call
