@@ -13,7 +13,7 @@ import type { EngineIdentity, Epoch, Hash, Lsn, Nonce, StoreId } from './types.j
 import type { BarReason, GoodbyeReason, HandoverReason, RefuseReason } from './reasons.js';
 
 /** Version of the frames and of the rules around them. Both sides must have the same. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** First frame of each connection, from the side that dials. */
 export interface HelloFrame {
