@@ -145,7 +145,12 @@ export function planIncarnation(
     qemuCommand: niced(
       QEMU_NICE,
       withEnv(
-        shimEnvironment({ shim: SHIM, ring: files.ringFile, netSocket: files.netSocket }),
+        shimEnvironment({
+          shim: SHIM,
+          ring: files.ringFile,
+          netSocket: files.netSocket,
+          cloneSocket: files.cloneSocket,
+        }),
         qemuCommand({
           machine: pair.settings.machine,
           paths: files,

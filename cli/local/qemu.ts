@@ -175,9 +175,15 @@ export interface ShimPaths {
   readonly shim: string;
   readonly ring: string;
   readonly netSocket: string;
+  readonly cloneSocket: string;
 }
 
 /** Switches the shim on, in this QEMU only. */
 export function shimEnvironment(paths: ShimPaths): Record<string, string> {
-  return { LD_PRELOAD: paths.shim, LOCKSTEP_RING: paths.ring, LOCKSTEP_NET: paths.netSocket };
+  return {
+    LD_PRELOAD: paths.shim,
+    LOCKSTEP_RING: paths.ring,
+    LOCKSTEP_NET: paths.netSocket,
+    LOCKSTEP_CLONE: paths.cloneSocket,
+  };
 }

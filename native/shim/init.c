@@ -16,6 +16,7 @@ _Thread_local bool shim_in_main_thread;
 
 static char *ring_path;
 static char *net_path;
+static char *clone_path;
 static bool marker_wanted = true;
 
 const char *shim_ring_path(void)
@@ -25,6 +26,10 @@ const char *shim_ring_path(void)
 const char *shim_net_path(void)
 {
     return net_path;
+}
+const char *shim_clone_path(void)
+{
+    return clone_path;
 }
 bool shim_marker_wanted(void)
 {
@@ -55,11 +60,13 @@ __attribute__((constructor)) static void read_environment(void)
         return;
     ring_path = copy_of(getenv("LOCKSTEP_RING"));
     net_path = copy_of(getenv("LOCKSTEP_NET"));
+    clone_path = copy_of(getenv("LOCKSTEP_CLONE"));
     const char *marker = getenv("LOCKSTEP_MARKER");
     marker_wanted = marker == NULL || strcmp(marker, "0") != 0;
     unsetenv("LD_PRELOAD");
     unsetenv("LOCKSTEP_RING");
     unsetenv("LOCKSTEP_NET");
+    unsetenv("LOCKSTEP_CLONE");
     unsetenv("LOCKSTEP_MARKER");
     output_init();
 }

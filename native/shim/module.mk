@@ -49,6 +49,11 @@ $(SHIM_BUILD)/framing_test: shim/framing_test.c shim/framing.c $(SHIM_H)
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -o $@ shim/framing_test.c shim/framing.c
 
+$(SHIM_BUILD)/stream_test: shim/stream_test.c shim/stream.c shim/real.c $(SHIM_H)
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -o $@ shim/stream_test.c shim/stream.c shim/real.c \
+		-ldl -lpthread
+
 $(SHIM_BUILD)/shim_test_missing: $(SHIM_BUILD)/shim_test
 	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -rdynamic -Dvm_start=not_vm_start -c -o $@.o shim/fake_qemu.c
 	$(CC) $(SHIM_WARNINGS) $(SHIM_SANITIZE) -rdynamic -o $@ \

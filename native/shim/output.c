@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * output.c - sockets that the guest's output leaves by: for now the netdev's, told by the unix
- * path that it connects to (LOCKSTEP_NET).
+ * output.c - sockets that the guest's output leaves by: for now the netdev's (sockets.c).
  *
  * Before data leaves
  * - the log gets a marker (the instructions executed since its last event), so that the log's head
@@ -18,9 +17,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "framing.h"
+#include "message.h"
 #include "real.h"
 #include "shim.h"
 #include "symbols.h"
@@ -55,12 +54,12 @@ static struct output *find(int fd)
     return NULL;
 }
 
-bool output_is_ingress_fd(int fd)
+bool output_has(int fd)
 {
     return find(fd) != NULL;
 }
 
-static void add(int fd)
+void output_opened(int fd)
 {
     int bytes = SEND_BUFFER_BYTES;
     /* Above the system's limit only with privileges; what we get is enough to save waits. */
@@ -75,40 +74,11 @@ static void add(int fd)
     shim_halt(FTLOG_ERR_CONTRACT, 0, "more than %d output sockets", OUTPUTS_MAX);
 }
 
-static bool is_net_path(const struct sockaddr *address, socklen_t length)
-{
-    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)address;
-    size_t head = offsetof(struct sockaddr_un, sun_path);
-    if (shim_net_path() == NULL || address->sa_family != AF_UNIX || length <= head)
-        return false;
-    size_t path = strnlen(un->sun_path, length - head);
-    return path == strlen(shim_net_path()) && memcmp(un->sun_path, shim_net_path(), path) == 0;
-}
-
-SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
-{
-    int result = real()->connect(fd, address, length);
-    int saved = errno;
-    if ((result == 0 || errno == EINPROGRESS) && is_net_path(address, length))
-        add(fd);
-    errno = saved;
-    return result;
-}
-
-SHIM_EXPORT int close(int fd)
+void output_closed(int fd)
 {
     struct output *output = find(fd);
     if (output != NULL)
         atomic_store(&output->fd, NO_FD);
-    return real()->close(fd);
-}
-
-static size_t pieces_bytes(const struct msghdr *message)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < message->msg_iovlen; i++)
-        bytes += message->msg_iov[i].iov_len;
-    return bytes;
 }
 
 static void count_frames(struct output *output, const struct msghdr *message)
@@ -164,15 +134,12 @@ static void send_whole(int fd, const struct msghdr *message, int flags)
     }
 }
 
-SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+ssize_t output_send(int fd, const struct msghdr *message, int flags)
 {
-    struct output *output = find(fd);
-    if (output == NULL)
-        return real()->sendmsg(fd, message, flags);
     if (message->msg_iovlen > PIECES_MAX)
         shim_halt(FTLOG_ERR_CONTRACT, 0, "an output in %zu pieces", message->msg_iovlen);
     put_marker();
-    count_frames(output, message);
+    count_frames(find(fd), message);
     send_whole(fd, message, flags);
-    return (ssize_t)pieces_bytes(message);
+    return (ssize_t)message_bytes(message);
 }

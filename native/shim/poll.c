@@ -66,7 +66,7 @@ static int64_t replay_limit(void)
 static void mask_ingress(struct pollfd *fds, nfds_t count, bool mask)
 {
     for (nfds_t i = 0; i < count; i++) {
-        if (mask && output_is_ingress_fd(fds[i].fd))
+        if (mask && output_has(fds[i].fd))
             fds[i].fd = ~fds[i].fd; /* negative: ppoll skips it and sets revents to 0 */
         else if (!mask && fds[i].fd < 0)
             fds[i].fd = ~fds[i].fd;

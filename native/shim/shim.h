@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "../ftlog/ftlog.h"
 #include "../ftlog/parse.h"
@@ -56,6 +57,7 @@ extern _Thread_local bool shim_in_main_thread;
 /* init.c */
 const char *shim_ring_path(void);
 const char *shim_net_path(void);
+const char *shim_clone_path(void);
 bool shim_marker_wanted(void);
 /* Takes up the role for a log opened with `mode` ("rb" or "wb"); does not return when it can't. */
 void shim_start(FILE *stand_in, const char *mode);
@@ -142,8 +144,18 @@ void control_start(void);
 /* Counts a sign of life of the main loop. */
 void control_beat(void);
 
-/* output.c */
+/* output.c: what sockets.c finds to be the guest's output. Data comes in by the same sockets. */
 void output_init(void);
-bool output_is_ingress_fd(int fd);
+void output_opened(int fd);
+void output_closed(int fd);
+bool output_has(int fd);
+ssize_t output_send(int fd, const struct msghdr *message, int flags);
+
+/* stream.c: what sockets.c finds to be the stream of a clone. */
+void stream_opened(int fd);
+/* Any descriptor is about to be closed. */
+void stream_closed(int fd);
+bool stream_has(int fd);
+ssize_t stream_send(int fd, const struct msghdr *message);
 
 #endif

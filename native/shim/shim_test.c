@@ -460,6 +460,7 @@ static void children_inherit_nothing(void)
 {
     start_recording();
     CHECK(getenv("LOCKSTEP_RING") == NULL && getenv("LD_PRELOAD") == NULL);
+    CHECK(getenv("LOCKSTEP_NET") == NULL && getenv("LOCKSTEP_CLONE") == NULL);
     uint64_t produced = ring.control->produced;
     pid_t child = fork();
     CHECK(child >= 0);
@@ -571,6 +572,7 @@ static bool passes(const char *program, const struct test *test)
     if (child == 0) {
         setenv("LOCKSTEP_RING", ring_path, 1);
         setenv("LOCKSTEP_NET", net_path, 1);
+        setenv("LOCKSTEP_CLONE", "no clone in these tests", 1);
         execl(program, program, test->name, directory, NULL);
         _exit(127);
     }

@@ -76,7 +76,10 @@ export class LoneQemu {
     const shim = join(ROOT, 'build/native/lockstep-shim.so');
     const child = spawn(program ?? '', args, {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, ...shimEnvironment({ shim, ring: at('ring'), netSocket: at('net') }) },
+      env: {
+        ...process.env,
+        ...shimEnvironment({ shim, ring: at('ring'), netSocket: at('net'), cloneSocket: at('clone') }),
+      },
     });
     let errors = '';
     child.stderr.on('data', (text: Buffer) => (errors += text.toString()));

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sockets.c - which of QEMU's sockets are ours, told by the unix path that they connect to:
+ * LOCKSTEP_NET, where the guest's packets go (output.c), and LOCKSTEP_CLONE, where the state of a
+ * clone goes (stream.c). All others go straight to the C library.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "real.h"
+#include "shim.h"
+
+static bool is_path(const struct sockaddr *address, socklen_t length, const char *wanted)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)address;
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    if (wanted == NULL || address->sa_family != AF_UNIX || length <= head)
+        return false;
+    size_t path = strnlen(un->sun_path, length - head);
+    return path == strlen(wanted) && memcmp(un->sun_path, wanted, path) == 0;
+}
+
+SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int result = real()->connect(fd, address, length);
+    int saved = errno;
+    if (result == 0 || saved == EINPROGRESS) {
+        if (is_path(address, length, shim_net_path()))
+            output_opened(fd);
+        else if (is_path(address, length, shim_clone_path()))
+            stream_opened(fd);
+    }
+    errno = saved;
+    return result;
+}
+
+SHIM_EXPORT int close(int fd)
+{
+    output_closed(fd);
+    stream_closed(fd);
+    return real()->close(fd);
+}
+
+SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (shim_role() != ROLE_INERT && fd >= 0) {
+        if (output_has(fd))
+            return output_send(fd, message, flags);
+        if (stream_has(fd))
+            return stream_send(fd, message);
+    }
+    return real()->sendmsg(fd, message, flags);
+}
