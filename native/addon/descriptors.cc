@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <string>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <variant>
 #include <vector>
 
@@ -119,13 +121,15 @@ Received ReceiveNow(int socket, size_t bytes_max)
     return received;
 }
 
-// Waits in a pool thread: the time-out is bounded by descriptors.ts.
-class Receive : public Napi::AsyncWorker
+// Waits in a pool thread until the socket is readable, then takes what came. The time-out is
+// bounded by descriptors.ts.
+class Wait : public Napi::AsyncWorker
 {
   public:
-    Receive(Napi::Env env, Fd socket, size_t bytes_max, int timeout_ms)
-        : Napi::AsyncWorker(env, "lockstep-recv-fds"), promise_(Napi::Promise::Deferred::New(env)),
-          socket_(std::move(socket)), bytes_max_(bytes_max), timeout_ms_(timeout_ms)
+    Wait(Napi::Env env, Fd socket, int timeout_ms)
+        : Napi::AsyncWorker(env, "lockstep-descriptors"),
+          promise_(Napi::Promise::Deferred::New(env)), socket_(std::move(socket)),
+          timeout_ms_(timeout_ms)
     {
     }
     Napi::Promise Promise() const
@@ -134,15 +138,19 @@ class Receive : public Napi::AsyncWorker
     }
 
   protected:
+    // In the pool thread. Throws SystemError or CodedError.
+    virtual void Take(int socket) = 0;
+    virtual Napi::Value ToValue(Napi::Env env) = 0;
+
     void Execute() override
     {
         try {
             pollfd polled{socket_.get(), POLLIN, 0};
             const int ready = poll(&polled, 1, timeout_ms_);
             if (ready == 0) {
-                throw SystemError("recvmsg", ETIMEDOUT);
+                throw SystemError("poll", ETIMEDOUT);
             }
-            received_ = ReceiveNow(socket_.get(), bytes_max_);
+            Take(socket_.get());
         } catch (const SystemError &error) {
             error_.emplace<SystemError>(error);
         } catch (const CodedError &error) {
@@ -163,7 +171,27 @@ class Receive : public Napi::AsyncWorker
     }
 
   private:
-    Napi::Value ToValue(Napi::Env env)
+    Napi::Promise::Deferred promise_;
+    Fd socket_;
+    int timeout_ms_;
+    std::variant<std::monostate, SystemError, CodedError> error_;
+};
+
+class Receive : public Wait
+{
+  public:
+    Receive(Napi::Env env, Fd socket, int timeout_ms, size_t bytes_max)
+        : Wait(env, std::move(socket), timeout_ms), bytes_max_(bytes_max)
+    {
+    }
+
+  protected:
+    void Take(int socket) override
+    {
+        received_ = ReceiveNow(socket, bytes_max_);
+    }
+
+    Napi::Value ToValue(Napi::Env env) override
     {
         Napi::Array fds = Napi::Array::New(env, received_.fds.size());
         for (uint32_t i = 0; i < received_.fds.size(); i++) {
@@ -176,27 +204,82 @@ class Receive : public Napi::AsyncWorker
         return result;
     }
 
-    Napi::Promise::Deferred promise_;
-    Fd socket_;
+  private:
     size_t bytes_max_;
-    int timeout_ms_;
     Received received_;
-    std::variant<std::monostate, SystemError, CodedError> error_;
 };
+
+class Accept : public Wait
+{
+  public:
+    using Wait::Wait;
+
+  protected:
+    void Take(int socket) override
+    {
+        accepted_ = Fd(accept4(socket, nullptr, nullptr, SOCK_CLOEXEC));
+        if (!accepted_) {
+            throw SystemError("accept", errno);
+        }
+    }
+
+    Napi::Value ToValue(Napi::Env env) override
+    {
+        return Napi::Number::New(env, accepted_.Release());
+    }
+
+  private:
+    Fd accepted_;
+};
+
+// A copy, so that a number closed and used again meanwhile is not waited for by mistake.
+Fd CopyOf(const Napi::Value &fd)
+{
+    Fd copy(fcntl(fd.As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        throw SystemError("dup", errno);
+    }
+    return copy;
+}
+
+Napi::Value Start(Wait *wait)
+{
+    const Napi::Promise promise = wait->Promise();
+    wait->Queue();
+    return promise;
+}
 
 Napi::Value RecvFds(const Napi::CallbackInfo &info)
 {
-    // A copy, so that a number closed and used again meanwhile is not waited for by mistake.
-    Fd socket(fcntl(info[0].As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
-    if (!socket) {
-        throw SystemError("dup", errno);
+    return Start(new Receive(info.Env(), CopyOf(info[0]), info[2].As<Napi::Number>().Int32Value(),
+                             info[1].As<Napi::Number>().Uint32Value()));
+}
+
+Napi::Value AcceptUnix(const Napi::CallbackInfo &info)
+{
+    return Start(new Accept(info.Env(), CopyOf(info[0]), info[1].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value ListenUnix(const Napi::CallbackInfo &info)
+{
+    const std::string path = info[0].As<Napi::String>();
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        throw SystemError("bind", ENAMETOOLONG);
     }
-    auto *receive =
-        new Receive(info.Env(), std::move(socket), info[1].As<Napi::Number>().Uint32Value(),
-                    info[2].As<Napi::Number>().Int32Value());
-    const Napi::Promise promise = receive->Promise();
-    receive->Queue();
-    return promise;
+    memcpy(address.sun_path, path.data(), path.size());
+    Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!listener) {
+        throw SystemError("socket", errno);
+    }
+    if (bind(listener.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0) {
+        throw SystemError("bind", errno);
+    }
+    if (listen(listener.get(), 1) != 0) {
+        throw SystemError("listen", errno);
+    }
+    return Napi::Number::New(info.Env(), listener.Release());
 }
 
 Napi::Value UnsentBytes(const Napi::CallbackInfo &info)
@@ -215,6 +298,8 @@ void ExportDescriptors(Napi::Object exports)
     Export<SocketPair>(exports, "socketPair");
     Export<SendFds>(exports, "sendFds");
     Export<RecvFds>(exports, "recvFds");
+    Export<ListenUnix>(exports, "listenUnix");
+    Export<AcceptUnix>(exports, "acceptUnix");
     Export<UnsentBytes>(exports, "unsentBytes");
 }
 

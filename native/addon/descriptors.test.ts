@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import {
   AddonError,
+  acceptUnix,
   FDS_MAX,
+  listenUnix,
   monotonicNs,
   probeTun,
   probeUserfaultfd,
@@ -103,6 +107,24 @@ describe('descriptors', function () {
       for (const fd of fds) closeSync(fd);
     }
     expect(openFds()).to.equal(before);
+  });
+
+  it('of a connection come from a listener', async () => {
+    const path = scratch.file('listener');
+    const listener = listenUnix(path);
+    expect(codeOf(() => listenUnix(path))).to.equal('SYSTEM');
+    expect(await codeOfPromise(acceptUnix(listener, 1))).to.equal('FDS_TIMEOUT');
+    const accepting = acceptUnix(listener, 5000);
+    const client = createConnection(path);
+    const connection = await accepting;
+    writeSync(connection, 'hello');
+    closeSync(connection);
+    const [hello] = (await once(client, 'data')) as [Buffer];
+    expect(hello.toString()).to.equal('hello');
+    client.destroy();
+    closeSync(listener);
+    expect(codeOf(() => listenUnix('/' + 'x'.repeat(200)))).to.equal('SYSTEM');
+    expect(await codeOfPromise(acceptUnix(listener, -1))).to.equal('INVALID_ARGUMENT');
   });
 
   it('tell how much of a socket was not taken yet', () => {

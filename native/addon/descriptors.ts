@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { explain, explained, type Meanings } from './errors.js';
-import { checkBytes, checkFd, checkInteger } from './check.js';
+import { checkBytes, checkFd, checkInteger, checkPath } from './check.js';
 import { native } from './native.js';
 
 /** Descriptors in one message. */
 export const FDS_MAX = 16;
 /** Bytes that go with them. */
 export const FDS_DATA_BYTES_MAX = 65536;
-/** A waiting recvFds holds one thread of libuv's pool: not for ever. */
+/** A waiting recvFds or acceptUnix holds one thread of libuv's pool: not for ever. */
 export const FDS_TIMEOUT_MS_MAX = 30_000;
 
 const MEANINGS: Meanings = {
@@ -51,6 +51,30 @@ export async function recvFds(
     return await native.recvFds(socketFd, options.bytesMax, options.timeoutMs);
   } catch (error) {
     throw explain(error, 'receiving descriptors', MEANINGS);
+  }
+}
+
+/**
+ * A unix stream socket that listens at `path`; the descriptor is the caller's to close. With `acceptUnix`, for who
+ * needs the descriptor of a connection: Node's own server does not give it away.
+ * @throws SYSTEM, also when there is something at `path`
+ */
+export function listenUnix(path: string): number {
+  checkPath('path', path);
+  return explained(`listening at ${path}`, MEANINGS, () => native.listenUnix(path));
+}
+
+/**
+ * Waits for one connection. The descriptor (blocking) is the caller's to close.
+ * @throws FDS_TIMEOUT, SYSTEM
+ */
+export async function acceptUnix(listenerFd: number, timeoutMs: number): Promise<number> {
+  checkFd('listenerFd', listenerFd);
+  checkInteger('timeoutMs', timeoutMs, 0, FDS_TIMEOUT_MS_MAX);
+  try {
+    return await native.acceptUnix(listenerFd, timeoutMs);
+  } catch (error) {
+    throw explain(error, 'accepting a connection', MEANINGS);
   }
 }
 

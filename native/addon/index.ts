@@ -22,6 +22,8 @@ export {
   FDS_MAX,
   FDS_TIMEOUT_MS_MAX,
   recvFds,
+  acceptUnix,
+  listenUnix,
   sendFds,
   socketPair,
   unsentBytes,

@@ -70,6 +70,8 @@ export interface Native {
   socketPair(): [number, number];
   sendFds(socketFd: number, fds: Int32Array, data: Uint8Array): number;
   recvFds(socketFd: number, bytesMax: number, timeoutMs: number): Promise<{ fds: number[]; data: Buffer }>;
+  listenUnix(path: string): number;
+  acceptUnix(listenerFd: number, timeoutMs: number): Promise<number>;
   unsentBytes(socketFd: number): number;
 
   /** The kernel's feature bits. */

@@ -8,7 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectToMigration, listenForMigration, pumpClone } from './channel/clone.js';
+import { connectToMigration, MigrationListener, pumpClone } from './channel/clone.js';
 import type { Qmp } from './qmp/client.js';
 
 export class CloneError extends Error {
@@ -20,6 +20,8 @@ const FINAL_STATES = new Set(['completed', 'failed', 'cancelled']);
 const POLL_MS = 20;
 const GIVE_UP_MS_MAX = 5_000;
 const RUNNING_AFTER_STREAM_MS_MAX = 3_000;
+/** From `migrate` to QEMU's connection on the same host. */
+const CONNECT_MS_MAX = 5_000;
 
 interface MigrationInfo {
   readonly status?: string;
@@ -37,20 +39,21 @@ export async function sendClone(
   socketPath: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const socket = await listenForMigration(socketPath);
+  const listener = await MigrationListener.open(socketPath);
   try {
     signal.throwIfAborted();
     await qmp.execute('migrate-set-capabilities', {
       capabilities: [{ capability: 'background-snapshot', state: true }],
     });
     await qmp.execute('migrate', { uri: `unix:${socketPath}` });
-    await Promise.all([socket.accepted.then((source) => pumpClone(source, stream, signal)), untilSent(qmp)]);
+    const source = await listener.accept(CONNECT_MS_MAX);
+    await Promise.race([Promise.all([source.pumpTo(stream), untilSent(qmp)]), aborted(signal)]);
   } catch (error) {
     stream.destroy();
     await giveUp(qmp);
     throw error;
   } finally {
-    await socket.close();
+    await listener.close();
   }
 }
 
@@ -76,6 +79,17 @@ export async function receiveClone(
     (error: unknown) => error as Error,
   );
   await Promise.race([running, brokenStream(broken, running)]);
+}
+
+/** Rejects when it is. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const told = (): void => {
+      reject(new CloneError('given up'));
+    };
+    if (signal.aborted) told();
+    else signal.addEventListener('abort', told, { once: true });
+  });
 }
 
 /**

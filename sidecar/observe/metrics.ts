@@ -82,7 +82,7 @@ export class Metrics {
     this.failovers = counter('ftvm_failovers_total', 'Times this side went live in the place of its primary');
     this.cloneSeconds = histogram(
       'ftvm_clone_seconds',
-      'From the request of a clone to a protected pair',
+      'From the request of a clone to the last byte of its state',
       CLONE_BUCKETS_S,
     );
     this.clonePauseSeconds = histogram(

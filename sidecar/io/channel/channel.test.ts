@@ -7,8 +7,9 @@ import { createConnection, createServer, type AddressInfo, type Socket } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as tlsConnect } from 'node:tls';
+import type { AddonError } from '../../../native/addon/index.js';
 import type { WireFrame } from '../../protocol/frames.js';
-import { connectToMigration, listenForMigration, pumpClone } from './clone.js';
+import { connectToMigration, MigrationListener, pumpClone } from './clone.js';
 import { ChannelError, type ChannelErrorCode } from './errors.js';
 import { ChannelLink, type LinkDown } from './link.js';
 import { makeCa, makeHostCertificate, readPair, vmUri, writePair, type Pair } from './pki.js';
@@ -428,18 +429,21 @@ describe('channel: clone', function () {
     try {
       await withConnections('clone', async (dialled, accepted) => {
         const signal = AbortSignal.timeout(TIMEOUT_MS);
-        const source = await listenForMigration(join(dir, 'out'));
-        const target = await listenForMigration(join(dir, 'in'));
+        const source = await MigrationListener.open(join(dir, 'out'));
+        const target = createServer().listen(join(dir, 'in'));
+        await once(target, 'listening');
         const qemu = createConnection(source.path);
         const bytes = randomBytes(8 * 1024 * 1024);
         qemu.end(bytes);
-        const out = pumpClone(await source.accepted, accepted.socket, signal);
-        const into = pumpClone(dialled.socket, await connectToMigration(target.path), signal);
-        const received = await collect(await target.accepted);
+        const out = source.accept(TIMEOUT_MS).then((stream) => stream.pumpTo(accepted.socket));
+        const incoming = once(target, 'connection') as Promise<[Socket]>;
+        const into = pumpClone(dialled.socket, await connectToMigration(join(dir, 'in')), signal);
+        const received = await collect((await incoming)[0]);
         expect(received.equals(bytes)).to.equal(true);
-        expect(await Promise.all([out, into])).to.deep.equal([bytes.length, bytes.length]);
+        expect(await out).to.equal(bytes.length);
+        await into;
         await source.close();
-        await target.close();
+        target.close();
       });
     } finally {
       await rm(dir, { recursive: true, force: true });
@@ -458,12 +462,33 @@ describe('channel: clone', function () {
 
   it('rejects the wait for a QEMU that never comes', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
-    const source = await listenForMigration(join(dir, 'out'));
+    const source = await MigrationListener.open(join(dir, 'out'));
+    const error = await source.accept(1).catch((caught: unknown) => caught);
+    expect((error as AddonError).code).to.equal('FDS_TIMEOUT');
     await source.close();
-    const error = await source.accepted.catch((caught: unknown) => caught);
-    expect(error).to.be.instanceOf(Error);
     await rm(dir, { recursive: true, force: true });
   });
+
+  it('tells that the peer is gone while QEMU still sends, and lets go of QEMU', () =>
+    withConnections('clone', async (dialled, accepted) => {
+      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
+      const source = await MigrationListener.open(join(dir, 'out'));
+      const qemu = createConnection(source.path);
+      const closed = once(qemu, 'error'); // a broken pipe: nobody reads any more
+      const piece = randomBytes(256 * 1024);
+      const send = (): void => {
+        while (!qemu.destroyed && qemu.write(piece));
+      };
+      qemu.on('drain', send);
+      const out = source.accept(TIMEOUT_MS).then((stream) => stream.pumpTo(accepted.socket));
+      send();
+      await once(dialled.socket.resume(), 'data');
+      dialled.socket.destroy();
+      expect(await out.catch((caught: unknown) => caught)).to.be.instanceOf(Error);
+      await closed;
+      await source.close();
+      await rm(dir, { recursive: true, force: true });
+    }));
 });
 
 async function collect(socket: Socket): Promise<Buffer> {
