@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ring_test.c - the ring without QEMU: mapping and its refusals, room, sleeping and waking. */
 #define _GNU_SOURCE
+#include "check.h"
 #include "ring.h"
 
 #include <fcntl.h>
@@ -11,14 +12,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static char path[] = "/tmp/lockstep-ring-test-XXXXXX";
 

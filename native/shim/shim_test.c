@@ -18,16 +18,9 @@
 #include <unistd.h>
 
 #include "../ftlog/parse.h"
+#include "check.h"
 #include "fake_qemu.h"
 #include "ring.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
 
 enum { CASE_SECONDS = 20, REFUSED = 78, CLONE_LSN = 1000, INSTRUCTIONS_BYTES = 5, CLOCK_BYTES = 9 };
 

@@ -16,16 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "real.h"
 #include "shim.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* More than any socket buffer holds. */
 enum { CASE_SECONDS = 60, MESSAGE_BYTES = 40000, MESSAGES = 200, PAGE_BYTES = 4096 };
@@ -162,14 +155,20 @@ static int open_faults(void)
     return faults;
 }
 
-static void a_guest_that_waits_is_not_kept_waiting(void)
+static pthread_t guest_that_waits(int faults)
 {
-    struct ends ends = open_stream();
-    int faults = open_faults();
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, guest, NULL) == 0);
     struct pollfd waits = {.fd = faults, .events = POLLIN};
     CHECK(poll(&waits, 1, -1) == 1);
+    return thread;
+}
+
+static void a_guest_that_waits_is_not_kept_waiting(void)
+{
+    struct ends ends = open_stream();
+    int faults = open_faults();
+    pthread_t thread = guest_that_waits(faults);
 
     /* Nobody reads, and yet all is taken: the thread that sends is free to save the page. */
     for (uint64_t n = 0; n < MESSAGES; n++)
@@ -193,10 +192,7 @@ static void no_more_is_kept_than_the_bound(void)
     enum { BOUND_MESSAGES = (64 << 20) / MESSAGE_BYTES, BUFFERED_MESSAGES = 100 };
     struct ends ends = open_stream();
     int faults = open_faults();
-    pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, guest, NULL) == 0);
-    struct pollfd waits = {.fd = faults, .events = POLLIN};
-    CHECK(poll(&waits, 1, -1) == 1);
+    pthread_t thread = guest_that_waits(faults);
     int told[2];
     CHECK(pipe(told) == 0);
     pid_t sender = fork();
