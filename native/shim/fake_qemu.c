@@ -26,6 +26,8 @@ uint64_t fake_icount;
 static bool locked = true;
 static FILE *log_file;
 
+struct fake_rng fake_rng = {.max_bytes = INT64_MAX};
+
 /* A clock's chain of timer lists: each list begins with its clock, and has the next at 64. */
 static struct fake_clock {
     void *lists;
@@ -98,6 +100,13 @@ FAKE_VOID(qemu_notify_event, (void))
 FAKE_VALUE(void *, qemu_get_cpu, (int index), NULL)
 FAKE_VOID(qemu_cpu_kick, (void *cpu))
 FAKE_VOID(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))
+FAKE_VALUE(void *, object_get_root, (void), NULL)
+FAKE_VALUE(int, object_child_foreach_recursive,
+           (void *object, int (*visit)(void *, void *), void *argument), visit(&fake_rng, argument))
+FAKE_VALUE(const char *, object_get_typename, (const void *object),
+           object == &fake_rng ? "virtio-rng-device" : "other")
+FAKE_VALUE(uint64_t, object_property_get_uint, (void *object, const char *name, void *errp),
+           fake_rng.max_bytes)
 FAKE_VOID(timer_init_full, (void *timer, void *group, int clock, int scale, int attributes,
                             void *callback, void *opaque))
 

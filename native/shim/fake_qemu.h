@@ -11,6 +11,11 @@ extern int64_t fake_version[3];
 /* Instructions executed so far, as icount_get_raw tells. */
 extern uint64_t fake_icount;
 
+/* The one object in its tree: a virtio-rng device. */
+extern struct fake_rng {
+    uint64_t max_bytes;
+} fake_rng;
+
 /* As QEMU does it, through stdio. */
 bool fake_open_log(const char *name, bool record);
 uint32_t fake_get_dword(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * output.c - sockets that the guest's output leaves by: for now the netdev's (sockets.c).
+ * output.c - sockets that the guest's output leaves by: for now the netdev's (descriptors.c).
  *
  * Before data leaves
  * - the log gets a marker (the instructions executed since its last event), so that the log's head

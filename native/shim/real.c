@@ -39,6 +39,7 @@ static void resolve(void)
     RESOLVE(connect)
     RESOLVE(sendmsg)
     RESOLVE(close)
+    RESOLVE(ioctl)
 #undef RESOLVE
     __atomic_store_n(&resolved, true, __ATOMIC_RELEASE);
 }

@@ -24,6 +24,7 @@ struct real {
     int (*connect)(int, const struct sockaddr *, socklen_t);
     ssize_t (*sendmsg)(int, const struct msghdr *, int);
     int (*close)(int);
+    int (*ioctl)(int, unsigned long, ...);
 };
 
 /* Resolved at the first use by anybody: other libraries' constructors may come before ours. */

@@ -144,18 +144,22 @@ void control_start(void);
 /* Counts a sign of life of the main loop. */
 void control_beat(void);
 
-/* output.c: what sockets.c finds to be the guest's output. Data comes in by the same sockets. */
+/* output.c: what descriptors.c finds to be the guest's output. Data comes in by the same sockets.
+ */
 void output_init(void);
 void output_opened(int fd);
 void output_closed(int fd);
 bool output_has(int fd);
 ssize_t output_send(int fd, const struct msghdr *message, int flags);
 
-/* stream.c: what sockets.c finds to be the stream of a clone. */
+/* stream.c: what descriptors.c finds to be the stream of a clone. */
 void stream_opened(int fd);
-/* Any descriptor is about to be closed. */
-void stream_closed(int fd);
 bool stream_has(int fd);
 ssize_t stream_send(int fd, const struct msghdr *message);
+/* Memory was write-protected by this userfaultfd, or the protection of some lifted. */
+void stream_protection_changed(int fd, bool protected);
+/* Any descriptor is about to be closed. */
+bool stream_spares(int fd); /* true: it must not be */
+void stream_closed(int fd);
 
 #endif

@@ -21,6 +21,7 @@
 #include "check.h"
 #include "fake_qemu.h"
 #include "ring.h"
+#include "version.h"
 
 enum { CASE_SECONDS = 20, REFUSED = 78, CLONE_LSN = 1000, INSTRUCTIONS_BYTES = 5, CLOCK_BYTES = 9 };
 
@@ -69,6 +70,10 @@ static void sidecar_appends(const void *bytes, size_t count)
     ring_store64(&ring.control->produced, produced + count);
     __atomic_fetch_add(&ring.control->to_qemu_seq, 1, __ATOMIC_SEQ_CST);
 }
+
+/* fake_qemu.c; the shim jumps in at its entry. */
+void timer_init_full(void *timer, void *group, int clock, int scale, int attributes, void *callback,
+                     void *opaque);
 
 static void start_recording(void)
 {
@@ -408,6 +413,49 @@ static void wrong_contract_is_refused(void)
     check_refuses(FTLOG_ERR_CONTRACT, "99");
 }
 
+static void renew_allowance(void *opaque)
+{
+    (void)opaque;
+}
+
+static void *made_callback;
+static int made_attributes;
+
+static void make_timer(void *opaque)
+{
+    enum { CLOCK_VIRTUAL = 1, MILLISECONDS = 1000000 };
+    uint8_t timer[64];
+    timer_init_full(timer, NULL, CLOCK_VIRTUAL, MILLISECONDS, 0, (void *)renew_allowance, opaque);
+    memcpy(&made_callback, timer + release->timer_callback, sizeof(made_callback));
+    memcpy(&made_attributes, timer + release->timer_attributes, sizeof(made_attributes));
+}
+
+static void the_timer_of_an_rng_does_nothing(void)
+{
+    int other_device;
+    start_recording();
+    make_timer(&other_device);
+    CHECK(made_callback == (void *)renew_allowance && made_attributes == 0);
+    make_timer(&fake_rng);
+    CHECK(made_callback != (void *)renew_allowance && made_attributes == 1);
+}
+
+static void an_rng_with_a_limit_is_refused(void)
+{
+    start_recording();
+    fake_rng.max_bytes = 1024;
+    pid_t qemu = fork();
+    CHECK(qemu >= 0);
+    if (qemu == 0) {
+        make_timer(&fake_rng);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(qemu, &status, 0) == qemu);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == REFUSED);
+    CHECK(strstr(ring.control->error_text, "max-bytes") != NULL);
+}
+
 /* The same program, built with a QEMU that has no vm_start. */
 static void a_missing_symbol_is_refused_by_name(void)
 {
@@ -547,6 +595,8 @@ static const struct test {
     TEST(unknown_release_is_refused_by_name),
     TEST(wrong_start_is_refused),
     TEST(wrong_contract_is_refused),
+    TEST(the_timer_of_an_rng_does_nothing),
+    TEST(an_rng_with_a_limit_is_refused),
     TEST(a_missing_symbol_is_refused_by_name),
     TEST(other_files_are_left_alone),
     TEST(children_inherit_nothing),

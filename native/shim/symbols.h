@@ -70,6 +70,11 @@ struct qemu_version_info {
     F(void, timer_init_full,                                                                       \
       (void *timer, void *group, int clock, int scale, int attributes, void *callback,             \
        void *opaque))                                                                              \
+    F(void *, object_get_root, (void))                                                             \
+    F(int, object_child_foreach_recursive,                                                         \
+      (void *object, int (*visit)(void *child, void *argument), void *argument))                   \
+    F(const char *, object_get_typename, (const void *object))                                     \
+    F(uint64_t, object_property_get_uint, (void *object, const char *name, void *errp))            \
     F(struct qemu_version_info *, qmp_query_version, (void *errp))                                 \
     F(void, qapi_free_VersionInfo, (struct qemu_version_info *))
 

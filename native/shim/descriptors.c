@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sockets.c - which of QEMU's sockets are ours, told by the unix path that they connect to:
- * LOCKSTEP_NET, where the guest's packets go (output.c), and LOCKSTEP_CLONE, where the state of a
- * clone goes (stream.c). All others go straight to the C library.
+ * descriptors.c - which of QEMU's descriptors are ours: sockets, told by the unix path that they
+ * connect to (LOCKSTEP_NET, where the guest's packets go, see output.c, and LOCKSTEP_CLONE, where
+ * the state of a clone goes, see stream.c), and the userfaultfd of a clone, told by what is asked
+ * of it. All others go straight to the C library.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/userfaultfd.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -39,8 +43,12 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length
 
 SHIM_EXPORT int close(int fd)
 {
-    output_closed(fd);
-    stream_closed(fd);
+    if (shim_role() != ROLE_INERT && fd >= 0) {
+        if (stream_spares(fd))
+            return 0;
+        output_closed(fd);
+        stream_closed(fd);
+    }
     return real()->close(fd);
 }
 
@@ -53,4 +61,18 @@ SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
             return stream_send(fd, message);
     }
     return real()->sendmsg(fd, message, flags);
+}
+
+SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = real()->ioctl(fd, request, argument);
+    if (request == UFFDIO_WRITEPROTECT && result == 0 && shim_role() != ROLE_INERT) {
+        const struct uffdio_writeprotect *change = argument;
+        stream_protection_changed(fd, (change->mode & UFFDIO_WRITEPROTECT_MODE_WP) != 0);
+    }
+    return result;
 }
