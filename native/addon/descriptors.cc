@@ -282,6 +282,14 @@ Napi::Value ListenUnix(const Napi::CallbackInfo &info)
     return Napi::Number::New(info.Env(), listener.Release());
 }
 
+Napi::Value ShutdownSocket(const Napi::CallbackInfo &info)
+{
+    if (shutdown(info[0].As<Napi::Number>().Int32Value(), SHUT_RDWR) != 0) {
+        throw SystemError("shutdown", errno);
+    }
+    return info.Env().Undefined();
+}
+
 Napi::Value UnsentBytes(const Napi::CallbackInfo &info)
 {
     int bytes = 0;
@@ -300,6 +308,7 @@ void ExportDescriptors(Napi::Object exports)
     Export<RecvFds>(exports, "recvFds");
     Export<ListenUnix>(exports, "listenUnix");
     Export<AcceptUnix>(exports, "acceptUnix");
+    Export<ShutdownSocket>(exports, "shutdownSocket");
     Export<UnsentBytes>(exports, "unsentBytes");
 }
 

@@ -78,6 +78,17 @@ export async function acceptUnix(listenerFd: number, timeoutMs: number): Promise
   }
 }
 
+/**
+ * Ends both directions of a connection: who waits in a read or a write of it, here or at the other end, goes on. The
+ * descriptor stays open.
+ */
+export function shutdownSocket(socketFd: number): void {
+  checkFd('socketFd', socketFd);
+  explained('ending a connection', MEANINGS, () => {
+    native.shutdownSocket(socketFd);
+  });
+}
+
 /** Bytes written to a socket that the kernel has not sent (for TCP: not had acknowledged) yet. */
 export function unsentBytes(socketFd: number): number {
   checkFd('socketFd', socketFd);

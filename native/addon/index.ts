@@ -25,6 +25,7 @@ export {
   acceptUnix,
   listenUnix,
   sendFds,
+  shutdownSocket,
   socketPair,
   unsentBytes,
 } from './descriptors.js';

@@ -72,6 +72,7 @@ export interface Native {
   recvFds(socketFd: number, bytesMax: number, timeoutMs: number): Promise<{ fds: number[]; data: Buffer }>;
   listenUnix(path: string): number;
   acceptUnix(listenerFd: number, timeoutMs: number): Promise<number>;
+  shutdownSocket(socketFd: number): void;
   unsentBytes(socketFd: number): number;
 
   /** The kernel's feature bits. */

@@ -8,7 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectToMigration, MigrationListener, pumpClone } from './channel/clone.js';
+import { connectToMigration, MigrationListener, pumpClone, type MigrationSource } from './channel/clone.js';
 import type { Qmp } from './qmp/client.js';
 
 export class CloneError extends Error {
@@ -39,6 +39,26 @@ export async function sendClone(
   socketPath: string,
   signal: AbortSignal,
 ): Promise<void> {
+  try {
+    const source = await startMigration(qmp, socketPath, signal);
+    const pumped = source.pumpTo(stream);
+    try {
+      await Promise.race([Promise.all([pumped, untilSent(qmp)]), aborted(signal)]);
+    } catch (error) {
+      source.abort();
+      stream.destroy();
+      await pumped.catch(() => undefined); // the first error counts
+      throw error;
+    }
+  } catch (error) {
+    stream.destroy();
+    await giveUp(qmp);
+    throw error;
+  }
+}
+
+/** Resolves when QEMU has connected. */
+async function startMigration(qmp: Qmp, socketPath: string, signal: AbortSignal): Promise<MigrationSource> {
   const listener = await MigrationListener.open(socketPath);
   try {
     signal.throwIfAborted();
@@ -46,14 +66,9 @@ export async function sendClone(
       capabilities: [{ capability: 'background-snapshot', state: true }],
     });
     await qmp.execute('migrate', { uri: `unix:${socketPath}` });
-    const source = await listener.accept(CONNECT_MS_MAX);
-    await Promise.race([Promise.all([source.pumpTo(stream), untilSent(qmp)]), aborted(signal)]);
-  } catch (error) {
-    stream.destroy();
-    await giveUp(qmp);
-    throw error;
+    return await listener.accept(CONNECT_MS_MAX);
   } finally {
-    await listener.close();
+    await listener.close(); // one that connects later is turned away
   }
 }
 

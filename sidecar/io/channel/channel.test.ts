@@ -469,6 +469,22 @@ describe('channel: clone', function () {
     await rm(dir, { recursive: true, force: true });
   });
 
+  it('ends on request, also while QEMU sends nothing', () =>
+    withConnections('clone', async (_dialled, accepted) => {
+      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
+      const listener = await MigrationListener.open(join(dir, 'out'));
+      const qemu = createConnection(listener.path);
+      const closed = once(qemu, 'close');
+      const source = await listener.accept(TIMEOUT_MS);
+      const out = source.pumpTo(accepted.socket);
+      source.abort();
+      expect(await out).to.equal(0);
+      source.abort(); // nothing is left to end
+      await closed;
+      await listener.close();
+      await rm(dir, { recursive: true, force: true });
+    }));
+
   it('tells that the peer is gone while QEMU still sends, and lets go of QEMU', () =>
     withConnections('clone', async (dialled, accepted) => {
       const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));

@@ -13,7 +13,7 @@ import { createConnection, type Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { acceptUnix, listenUnix } from '../../../native/addon/index.js';
+import { acceptUnix, listenUnix, shutdownSocket } from '../../../native/addon/index.js';
 
 const readSome = promisify(read);
 
@@ -53,7 +53,14 @@ export class MigrationListener {
 
 /** What QEMU sends. Ends when QEMU closes: at the end of the stream, when the migration is cancelled, when it dies. */
 export class MigrationSource {
+  private isClosed = false;
+
   constructor(private readonly fd: number) {}
+
+  /** Ends `pumpTo`, also where QEMU stands still and sends nothing; QEMU's migration fails. */
+  abort(): void {
+    if (!this.isClosed) shutdownSocket(this.fd);
+  }
 
   /**
    * Moves the stream to its end, then ends `target`. To be called once.
@@ -63,6 +70,7 @@ export class MigrationSource {
     try {
       return await this.moveAll(target);
     } finally {
+      this.isClosed = true;
       closeSync(this.fd);
     }
   }
@@ -82,7 +90,7 @@ export class MigrationSource {
       written.catch(() => undefined); // told by the await above, a read later
       [filling, writing] = [writing, filling];
     }
-    await new Promise<void>((resolve) => target.end(resolve));
+    await end(target);
     return bytes;
   }
 }
@@ -91,6 +99,15 @@ export class MigrationSource {
 function write(target: Writable, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     target.write(bytes, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+function end(target: Writable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    target.end((error?: Error | null) => {
       if (error) reject(error);
       else resolve();
     });
