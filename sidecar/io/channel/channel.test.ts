@@ -485,6 +485,21 @@ describe('channel: clone', function () {
       await rm(dir, { recursive: true, force: true });
     }));
 
+  it('ends on request, also when its target is destroyed already', () =>
+    withConnections('clone', async (_dialled, accepted) => {
+      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
+      const listener = await MigrationListener.open(join(dir, 'out'));
+      const qemu = createConnection(listener.path);
+      const source = await listener.accept(TIMEOUT_MS);
+      const out = source.pumpTo(accepted.socket);
+      source.abort();
+      accepted.socket.destroy();
+      expect(await out.catch((caught: unknown) => caught)).to.be.instanceOf(Error);
+      qemu.destroy();
+      await listener.close();
+      await rm(dir, { recursive: true, force: true });
+    }));
+
   it('tells that the peer is gone while QEMU still sends, and lets go of QEMU', () =>
     withConnections('clone', async (dialled, accepted) => {
       const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));

@@ -11,7 +11,7 @@ import { closeSync, read } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { acceptUnix, listenUnix, shutdownSocket } from '../../../native/addon/index.js';
 
@@ -90,7 +90,8 @@ export class MigrationSource {
       written.catch(() => undefined); // told by the await above, a read later
       [filling, writing] = [writing, filling];
     }
-    await end(target);
+    target.end();
+    await finished(target, { readable: false }); // rejects, too, when it was destroyed before: end's own callback would never come
     return bytes;
   }
 }
@@ -99,15 +100,6 @@ export class MigrationSource {
 function write(target: Writable, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     target.write(bytes, (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-}
-
-function end(target: Writable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    target.end((error?: Error | null) => {
       if (error) reject(error);
       else resolve();
     });
