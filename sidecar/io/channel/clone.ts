@@ -90,8 +90,10 @@ export class MigrationSource {
       written.catch(() => undefined); // told by the await above, a read later
       [filling, writing] = [writing, filling];
     }
+    // The end of a destroyed stream calls nobody back.
+    if (target.destroyed) throw new Error('the connection to the backup is closed');
     target.end();
-    await finished(target, { readable: false }); // rejects, too, when it was destroyed before: end's own callback would never come
+    await finished(target, { readable: false });
     return bytes;
   }
 }
