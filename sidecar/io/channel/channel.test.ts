@@ -460,67 +460,78 @@ describe('channel: clone', function () {
       accepted.socket.destroy();
     }));
 
-  it('rejects the wait for a QEMU that never comes', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
-    const source = await MigrationListener.open(join(dir, 'out'));
-    const error = await source.accept(1).catch((caught: unknown) => caught);
-    expect((error as AddonError).code).to.equal('FDS_TIMEOUT');
-    await source.close();
-    await rm(dir, { recursive: true, force: true });
-  });
+  it('rejects the wait for a QEMU that never comes', () =>
+    withMigration(async ({ listener }) => {
+      const error = await listener.accept(1).catch((caught: unknown) => caught);
+      expect((error as AddonError).code).to.equal('FDS_TIMEOUT');
+    }));
 
   it('ends on request, also while QEMU sends nothing', () =>
-    withConnections('clone', async (_dialled, accepted) => {
-      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
-      const listener = await MigrationListener.open(join(dir, 'out'));
-      const qemu = createConnection(listener.path);
-      const closed = once(qemu, 'close');
+    withMigration(async ({ listener, connect, accepted }) => {
+      const closed = once(connect(), 'close');
       const source = await listener.accept(TIMEOUT_MS);
       const out = source.pumpTo(accepted.socket);
       source.abort();
       expect(await out).to.equal(0);
       source.abort(); // nothing is left to end
       await closed;
-      await listener.close();
-      await rm(dir, { recursive: true, force: true });
     }));
 
   it('ends on request, also when its target is destroyed already', () =>
-    withConnections('clone', async (_dialled, accepted) => {
-      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
-      const listener = await MigrationListener.open(join(dir, 'out'));
-      const qemu = createConnection(listener.path);
+    withMigration(async ({ listener, connect, accepted }) => {
+      connect();
       const source = await listener.accept(TIMEOUT_MS);
       const out = source.pumpTo(accepted.socket);
       source.abort();
       accepted.socket.destroy();
       expect(await out.catch((caught: unknown) => caught)).to.be.instanceOf(Error);
-      qemu.destroy();
-      await listener.close();
-      await rm(dir, { recursive: true, force: true });
     }));
 
   it('tells that the peer is gone while QEMU still sends, and lets go of QEMU', () =>
-    withConnections('clone', async (dialled, accepted) => {
-      const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
-      const source = await MigrationListener.open(join(dir, 'out'));
-      const qemu = createConnection(source.path);
+    withMigration(async ({ listener, connect, dialled, accepted }) => {
+      const qemu = connect();
       const closed = once(qemu, 'error'); // a broken pipe: nobody reads any more
       const piece = randomBytes(256 * 1024);
       const send = (): void => {
         while (!qemu.destroyed && qemu.write(piece));
       };
       qemu.on('drain', send);
-      const out = source.accept(TIMEOUT_MS).then((stream) => stream.pumpTo(accepted.socket));
+      const out = listener.accept(TIMEOUT_MS).then((stream) => stream.pumpTo(accepted.socket));
       send();
       await once(dialled.socket.resume(), 'data');
       dialled.socket.destroy();
       expect(await out.catch((caught: unknown) => caught)).to.be.instanceOf(Error);
       await closed;
-      await source.close();
-      await rm(dir, { recursive: true, force: true });
     }));
 });
+
+interface Migration {
+  readonly listener: MigrationListener;
+  /** As QEMU does it. */
+  readonly connect: () => Socket;
+  readonly dialled: OpenConnection;
+  readonly accepted: OpenConnection;
+}
+
+/** A clone connection, and the socket that QEMU is to send to. */
+const withMigration = (body: (migration: Migration) => Promise<void>): Promise<void> =>
+  withConnections('clone', async (dialled, accepted) => {
+    const dir = await mkdtemp(join(tmpdir(), 'lockstep-clone-'));
+    const listener = await MigrationListener.open(join(dir, 'out'));
+    const clients: Socket[] = [];
+    const connect = (): Socket => {
+      const client = createConnection(listener.path);
+      clients.push(client);
+      return client;
+    };
+    try {
+      await body({ listener, connect, dialled, accepted });
+    } finally {
+      for (const client of clients) client.destroy();
+      await listener.close();
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
 
 async function collect(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
