@@ -50,6 +50,8 @@ async function measure(measurement: Measurement, stage: Stage): Promise<Section>
     return { name, title, ...found };
   } catch (error) {
     say(`${name}: FAILED: ${messageOf(error)}`);
+    const kept = await stage.keepLogs(name);
+    if (kept !== null) say(`${name}: logs kept in ${kept}`);
     await stage.clear(); // the next one starts on a pair in order
     return { name, title, rows: [], notes: [`FAILED: ${messageOf(error)}`], failed: true };
   }

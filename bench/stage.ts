@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a measurement is given, and what it gives.
+import { keepLogs } from '../cli/local/kept-logs.js';
 import type { Cleanup } from './cleanup.js';
 import { PairRig } from './pair/rig.js';
 import type { Section } from './report.js';
@@ -64,6 +65,12 @@ export class Stage {
     const rig = await PairRig.up(this.cleanup, this.pairName, memoryMiB);
     this.#rig = { memoryMiB, rig };
     return rig;
+  }
+
+  /** Copies the logs of a pair on which a measurement failed. @returns where they are, if there is a pair. */
+  async keepLogs(measurement: string): Promise<string | null> {
+    if (this.#rig === null) return null;
+    return keepLogs(this.#rig.rig.pair.layout, 'bench-failures', measurement);
   }
 
   /** Takes the pair down, if there is one. */

@@ -4,7 +4,7 @@
 
 # From the machine's own suite.
 packages=(
-  redis-server cpio iproute2 procps nftables tcpdump ethtool
+  redis-server cpio iproute2 iputils-ping procps nftables tcpdump ethtool
   build-essential git clang clang-format clang-tidy libclang-rt-14-dev shellcheck debootstrap
 )
 # From backports: the shim knows QEMU 10.0.
