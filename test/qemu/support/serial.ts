@@ -4,6 +4,7 @@
 // what came later on either side is its own. How many bytes that is, the log tells: each write to the console is an
 // event in it.
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { Ring } from '../../../native/addon/index.js';
 import { events, openLog } from '../../../sidecar/io/log/index.js';
 import type { Side } from './pair.js';
@@ -16,6 +17,13 @@ export interface SharedSerial {
   readonly bytes: number;
   /** Where they begin in the older side's file. */
   readonly at: number;
+}
+
+/** Seconds since the guest's boot, as its console said last; nothing while it has said nothing. */
+export async function guestUptime(side: Pick<Side, 'serialFile'>): Promise<number | undefined> {
+  const ticks = [...(await readFile(side.serialFile, 'latin1')).matchAll(/^tick \d+ up=([\d.]+) rnd=/gm)];
+  const last = ticks.at(-1)?.[1];
+  return last === undefined ? undefined : Number(last);
 }
 
 /** LSN at which a ring's QEMU went live. */
