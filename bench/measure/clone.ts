@@ -25,6 +25,8 @@ const FILL = `redis.call('SET', KEYS[1], string.rep(KEYS[1] .. ' lockstep ', ARG
 interface Pause {
   /** Longest wait from the clone's begin to the backup's replay. */
   readonly clientMs: number;
+  /** Longest wait from there until the VM is protected. */
+  readonly catchUpMs: number;
   /** Longest wait in the moments before it. */
   readonly beforeMs: number;
   readonly shimMs: number;
@@ -58,10 +60,13 @@ async function once(rig: PairRig): Promise<Pause> {
   const end = journalTime(view, 'catchingUp', askedAt);
   const done = journalTime(view, 'protected', askedAt);
   if (begin === null || end === null || done === null) throw new BenchError('the journal lacks the clone');
-  const [from, to] = [begin + wallToMonotonic, end + wallToMonotonic];
-  const waits = during.waits.filter(([sentAt, waited]) => sentAt + waited >= from && sentAt <= to);
+  const between = (from: number, to: number) =>
+    during.waits.filter(
+      ([sentAt, waited]) => sentAt + waited >= from + wallToMonotonic && sentAt <= to + wallToMonotonic,
+    );
   return {
-    clientMs: longest(waits),
+    clientMs: longest(between(begin, end)),
+    catchUpMs: longest(between(end, done)),
     beforeMs: longest(before.waits),
     shimMs: view.engine.clonePauseUs / US_PER_MS,
     protectMs: done - begin,
@@ -89,6 +94,7 @@ async function measure(stage: Stage, guest: (typeof GUESTS)[number]): Promise<Ro
       ...row(`${guest.memoryMiB} MiB: longest wait of the client`, (pause) => pause.clientMs),
       aim: { worst: PAUSE_MS_MAX },
     },
+    row('  longest wait while the backup catches up', (pause) => pause.catchUpMs),
     row('  longest wait just before, without a clone', (pause) => pause.beforeMs),
     row('  guest stood still, as the shim says', (pause) => pause.shimMs),
     row('  clone begun -> protected', (pause) => pause.protectMs),
@@ -106,7 +112,7 @@ export const clone: Measurement = {
       rows,
       notes: [
         `Memory filled with data: ${sizes.join(', ')}.`,
-        "The client's longest wait is taken over the whole clone, its copying in the background included.",
+        "The client's longest wait is taken over the whole clone, its copying in the background included; what comes then, until the backup has replayed what was logged meanwhile, is in the next row.",
       ],
     };
   },
