@@ -129,7 +129,10 @@ const INSTRUCTION_CLOCK_SHIFT = 1;
 /** The log's name; the shim takes every open of it for itself, no such file is made. */
 export const LOG_FILE_NAME = 'lockstep.ftlog';
 
-/** Program and arguments. */
+/**
+ * Program and arguments. Memory is taken in full before anything runs: a backup must not find out that there is none when
+ * it goes live, and a clone must not wait, page by page, for memory to be found and cleared.
+ */
 export function qemuCommand(launch: QemuLaunch): string[] {
   const { machine, paths, mode } = launch;
   return [
@@ -146,6 +149,7 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     machine.cpu,
     '-m',
     `${machine.memoryMiB}M`,
+    '-mem-prealloc',
     '-uuid',
     machine.uuid,
     '-rtc',
