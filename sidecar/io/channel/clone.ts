@@ -17,14 +17,30 @@ import { acceptUnix, listenUnix, shutdownSocket } from '../../../native/addon/in
 
 const readSome = promisify(read);
 
-const PIECE_BYTES = 64 * 1024;
+/** As much as a unix socket holds by default, so that a read takes all that waits. */
+const PIECE_BYTES = 256 * 1024;
 
 /**
  * Moves the stream from `source` to its end, then ends `target`. Rejects when either breaks or `signal` aborts, and
  * destroys both.
  */
 export async function pumpClone(source: Duplex, target: Duplex, signal: AbortSignal): Promise<void> {
+  joinWrites(source, target);
   await pipeline(source, target, { signal });
+}
+
+/** What comes in one turn of the event loop, many TLS records, goes to `target` in one write: QEMU is woken once. */
+function joinWrites(source: Duplex, target: Duplex): void {
+  let joining = false;
+  source.on('data', () => {
+    if (joining) return;
+    joining = true;
+    target.cork();
+    setImmediate(() => {
+      joining = false;
+      target.uncork();
+    });
+  });
 }
 
 /** Source: QEMU's `migrate` is told to go to `unix:<path>`. */
