@@ -69,15 +69,33 @@ async function contractStore(durable: boolean): Promise<ContractStore> {
 
 const QUICK_SYNC = ['--repl-diskless-sync-delay', '0'];
 
+/** Until the server says `line` about its replication. */
+async function saysOfReplication(redis: Redis, line: string): Promise<void> {
+  await untilSo(line, async () => (await redis.info('replication')).includes(line));
+}
+
+async function untilSo(what: string, test: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = Date.now() + 15_000;
+  while (!(await test())) {
+    if (Date.now() > deadlineMs) throw new Error(`not in time: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function follow(redis: Redis, port: number): Promise<void> {
+  await redis.replicaof('127.0.0.1', port);
+  await saysOfReplication(redis, 'master_link_status:up');
+  // Before its new append-only file is there, a server does not end when it is told to.
+  await untilSo('no file is being written', async () => {
+    const said = await redis.info('persistence');
+    return said.includes('aof_rewrite_in_progress:0') && said.includes('aof_rewrite_scheduled:0');
+  });
+}
+
 /** The server's data become those of the one at `port`; then it is a master again. */
 async function copyFrom(server: RedisServer, port: number): Promise<void> {
   await admin(server, async (redis) => {
-    await redis.replicaof('127.0.0.1', port);
-    const deadlineMs = Date.now() + 15_000;
-    while (!(await redis.info('replication')).includes('master_link_status:up')) {
-      if (Date.now() > deadlineMs) throw new Error('no replication');
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await follow(redis, port);
     await redis.replicaof('NO', 'ONE');
   });
 }
@@ -256,6 +274,36 @@ describe('lease on redis-server: what the server is', function () {
           expect(peeked.op === 'peek' && peeked.result === 'present' && peeked.record.winner).to.equal(null);
           expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown run');
         }),
+      ),
+    );
+  });
+
+  it('of a master and its replica, away at arm and promoted after it came back, only one has a winner', async () => {
+    const port = await freePort();
+    const key = leaseKey('lockstep:', VM);
+    const options = { durable: true, extraArgs: ['--port', String(port), ...QUICK_SYNC] };
+    await withServer(options, (master) =>
+      withServer({ durable: true }, (replica) =>
+        withLease({ vm: VM, socketPath: master.socketPath }, (primary) =>
+          admin(master, (atMaster) =>
+            admin(replica, async (atReplica) => {
+              await primary.ask(FOUND);
+              await follow(atReplica, port);
+              await atReplica.replicaof('127.0.0.1', await freePort());
+              await saysOfReplication(atMaster, 'connected_slaves:0');
+              expect(wordOf(await armIn(primary, ARM))).to.equal('ok');
+              expect(await isMarkedDurable(master)).to.equal(false);
+              await follow(atReplica, port);
+              await untilSo('armed there', async () => (await atReplica.hget(key, 'epoch')) === '2');
+              await atReplica.replicaof('NO', 'ONE');
+              await saysOfReplication(atMaster, 'connected_slaves:0');
+              await withLease({ vm: VM, socketPath: replica.socketPath }, async (backup) => {
+                expect(wordOf(await primary.ask({ ...CLAIM, nonce: P }))).to.equal('won');
+                expect(wordOf(await backup.ask(CLAIM))).to.equal('unknown run');
+              });
+            }),
+          ),
+        ),
       ),
     );
   });

@@ -3,8 +3,9 @@
  * The lease on a real Redis (7.0 or newer), over one warm connection.
  *
  * What the server must be for a lease to survive its own restart: `appendonly yes`, `appendfsync always`,
- * `maxmemory-policy noeviction`, no replica. On any other server the lease still never makes two owners, but after a
- * restart or failover of the server claims stay UNKNOWN until the pair is armed anew.
+ * `maxmemory-policy noeviction`, no replica, nor one that was there and may come back (`repl_backlog_active` 0). On any
+ * other server the lease still never makes two owners, but after a restart or failover of the server claims stay
+ * UNKNOWN until the pair is armed anew.
  *
  * The least ACL (the prefix is `LeaseOptions.keyPrefix`):
  *

@@ -23,12 +23,15 @@ local process_now = info('server', 'run_id')
 -- The replication id changes when a server takes over another's data without a restart.
 local run_now = process_now .. ':' .. info('replication', 'master_replid')
 
--- Durable: no answered write is lost, by restart (append-only, synced always) or by failover (no replica).
+-- Durable: no answered write is lost, by restart (append-only, synced always) or by failover (no replica). A replica
+-- that is only away counts: while the backlog lives it may come back at any moment, without that the replication id
+-- changes, and take this promise with it to where it holds no more. The first replica after that changes the id.
 local function durable_now()
   return ARGV[1] == run_now
     and info('persistence', 'aof_enabled') == '1'
     and info('replication', 'role') == 'master'
     and info('replication', 'connected_slaves') == '0'
+    and info('replication', 'repl_backlog_active') == '0'
 end
 
 local function load()
