@@ -396,6 +396,16 @@ describe('lease on redis-server: AUTH, ACL, TLS', function () {
       ),
     ));
 
+  it('a server whose CONFIG was renamed away counts as not durable', () =>
+    withServer({ durable: true, extraArgs: ['--rename-command', 'CONFIG', ''] }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        expect(wordOf(await lease.ask(FOUND))).to.equal('ok');
+        expect(await isMarkedDurable(server)).to.equal(false);
+        expect(wordOf(await armIn(lease, ARM))).to.equal('ok');
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+      }),
+    ));
+
   it('a key outside the prefix is refused by the server and UNKNOWN here', () =>
     withServer(aclServer('+config|get'), async (server) => {
       const options = { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' };

@@ -12,7 +12,7 @@
  *     user lockstep on >PASSWORD ~lockstep:* resetchannels -@all
  *       +evalsha +eval +info +exists +hmget +hset +del +config|get
  *
- * `+config|get` may be left out; the server then counts as not durable.
+ * `+config|get` may be left out, and CONFIG may be renamed away; the server then counts as not durable.
  */
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
@@ -258,8 +258,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
       const valueOf = (name: string): string | undefined => pairs[pairs.indexOf(name) + 1];
       return valueOf('appendfsync') === 'always' && valueOf('min-replicas-to-write') === '0';
     } catch (error) {
-      // Not allowed to ask: never taken for durable.
-      if ((error as Error).message.startsWith('NOPERM')) return false;
+      // It does not say (not allowed, renamed away, not there on a managed server): never taken for durable.
+      if (isErrorReply(error)) return false;
       throw error;
     }
   }
@@ -278,9 +278,14 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     if (error.name === 'MaxRetriesPerRequestError') {
       return new Trouble('unreachable', `the connection was lost: ${this.#lastError}`);
     }
-    if (error.name === 'ReplyError') return new Trouble('storeError', error.message);
+    if (isErrorReply(error)) return new Trouble('storeError', error.message);
     return new Trouble('unreachable', error.message);
   }
+}
+
+/** The server has answered, with an error: the connection is sound. */
+function isErrorReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** ARGV from 3 on; scripts.ts has the order of each operation. */
