@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -68,6 +68,21 @@ async function contractStore(durable: boolean): Promise<ContractStore> {
 }
 
 const QUICK_SYNC = ['--repl-diskless-sync-delay', '0'];
+
+/** An address that moves from server to server, as one behind DNS or a virtual IP address does. */
+class MovingAddress {
+  readonly socketPath: string;
+
+  constructor(readonly dir: string) {
+    this.socketPath = join(dir, 'moving.sock');
+  }
+
+  async moveTo(server: RedisServer): Promise<void> {
+    const next = `${this.socketPath}.next`;
+    await symlink(server.socketPath, next);
+    await rename(next, this.socketPath);
+  }
+}
 
 /** Until the server says `line` about its replication. */
 async function saysOfReplication(redis: Redis, line: string): Promise<void> {
@@ -209,6 +224,77 @@ describe('lease on redis-server: faults of the way', function () {
       lease.close();
       expect(wordOf(await lease.ask(PEEK))).to.equal('unknown unreachable');
     }));
+});
+
+describe('lease on redis-server: a server that was demoted behind an address', function () {
+  this.timeout(20_000);
+
+  /** Two servers of which the second, at `port`, has the first one's data; the lease is asked by an address that moves. */
+  async function afterDemotion(
+    demote: (redis: Redis, port: number) => Promise<unknown>,
+    use: (lease: RedisLease, address: MovingAddress, promoted: RedisServer) => Promise<void>,
+  ): Promise<void> {
+    const ports = [await freePort(), await freePort()] as const;
+    const at = (port: number): RedisServerOptions => ({
+      durable: false,
+      extraArgs: ['--port', String(port), ...QUICK_SYNC],
+    });
+    await withServer(at(ports[0]), (first) =>
+      withServer(at(ports[1]), async (second) => {
+        const address = new MovingAddress(first.dir);
+        await address.moveTo(first);
+        await withLease({ vm: VM, socketPath: address.socketPath }, async (lease) => {
+          await lease.ask(FOUND);
+          await copyFrom(second, ports[0]);
+          await admin(first, (redis) => demote(redis, ports[1]));
+          await use(lease, address, second);
+        });
+      }),
+    );
+  }
+
+  const beReplica = (redis: Redis, port: number): Promise<unknown> => redis.replicaof('127.0.0.1', port);
+  const beOrphan = async (redis: Redis): Promise<void> => {
+    await redis.config('SET', 'replica-serve-stale-data', 'no');
+    await redis.replicaof('127.0.0.1', await freePort());
+  };
+
+  for (const [what, demote] of [
+    ['a replica', beReplica],
+    ['a replica without its master', beOrphan],
+  ] as const) {
+    it(`${what} is UNKNOWN, and the next connection goes to where the address is then`, () =>
+      afterDemotion(demote, async (lease, address, promoted) => {
+        await address.moveTo(promoted);
+        const up = once(lease, 'up');
+        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown storeError');
+        await up;
+        expect(wordOf(await armIn(lease, ARM))).to.equal('ok');
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+      }));
+  }
+
+  it('while it stays with a server that cannot answer, connections are made in growing distances', async () => {
+    const minMs = 10;
+    const loading = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', (data) => {
+        const commands = data.toString('latin1').match(/\*\d+\r\n/g) ?? [];
+        socket.write('-LOADING it reads its files\r\n'.repeat(commands.length));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(loading, 'listening');
+    const { port } = loading.address() as AddressInfo;
+    const began = performance.now();
+    const lease = new RedisLease({ vm: VM, port, reconnectMinMs: minMs, reconnectMaxMs: 10_000 });
+    try {
+      for (let n = 1; n <= 6; n += 1) await once(loading, 'connection');
+      expect(performance.now() - began).to.be.above(minMs * (1 + 2 + 4 + 8 + 16) * 0.9);
+    } finally {
+      lease.close();
+      loading.close();
+    }
+  });
 });
 
 describe('lease on redis-server: what the server is', function () {

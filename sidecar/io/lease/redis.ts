@@ -65,6 +65,11 @@ export const LEASE_DEFAULTS = {
 const CALLS_MAX = 8;
 const SCRIPT_SHA1 = createHash('sha1').update(LEASE_SCRIPT).digest('hex');
 const NUMBER_OF_KEYS = 1;
+/**
+ * Answers of a server that is not the one to ask: a replica, or one that still reads its files. Behind a name or an
+ * address that moves, the next connection may find the right one.
+ */
+const OTHER_SERVER = /^(READONLY|MASTERDOWN|LOADING)\b/;
 /** ioredis words its own command time-out so; it also guards the handshake, which this file does not see. */
 const COMMAND_TIMED_OUT = 'Command timed out';
 
@@ -104,6 +109,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   #up = false;
   /** Asked once since it was connected: until then it is not known whether this life of the server is durable. */
   #isWarm = false;
+  /** Connections in a row that were dropped for `OTHER_SERVER`: ioredis' own count begins anew with each that stands. */
+  #wrongServers = 0;
   /** The trouble that was told last, until a certain answer comes. */
   #told = '';
 
@@ -111,7 +118,9 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     super();
     this.#key = leaseKey(options.keyPrefix ?? LEASE_DEFAULTS.keyPrefix, options.vm);
     this.#callTimeoutMs = options.callTimeoutMs ?? LEASE_DEFAULTS.callTimeoutMs;
-    this.#redis = new Redis({ ...redisOptions(options), replyMapping: 'legacy' });
+    const pauseMs = reconnectPause(options);
+    const retryStrategy = (attempt: number): number => pauseMs(Math.max(attempt, this.#wrongServers));
+    this.#redis = new Redis({ ...redisOptions(options), retryStrategy, replyMapping: 'legacy' });
     this.#redis.on('ready', () => this.#warmUp());
     this.#redis.on('close', () => this.#markDown(this.#lastError));
     this.#redis.on('error', (error: Error) => {
@@ -169,9 +178,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
       },
       (error: unknown) => {
         this.#isWarm = true;
-        const { message } = this.#tell(this.#troubleOf(error as Error));
-        // It reads its files and will answer soon: begin anew then.
-        if (message.startsWith('LOADING')) this.#dropConnection(message);
+        this.#tell(this.#troubleOf(error as Error));
       },
     );
   }
@@ -223,6 +230,11 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     return why;
   }
 
+  #dropWrongServer(why: string): void {
+    this.#wrongServers += 1;
+    this.#dropConnection(why);
+  }
+
   #dropSlowConnection(): string {
     return this.#dropConnection(`no answer within ${this.#callTimeoutMs} ms`);
   }
@@ -238,6 +250,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     const raw =
       answered.status === 'fulfilled' ? answered.value : await this.#evalAfter(answered.reason, scriptArgs);
     const reply = parseReply(raw);
+    this.#wrongServers = 0;
     this.#durableRun = synced.value ? reply.run : '';
     const believedInVain = believedRun !== '' && believedRun === reply.run && !synced.value;
     if (believedInVain && (reply.result === 'won' || reply.result === 'ok')) {
@@ -278,6 +291,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     if (error.name === 'MaxRetriesPerRequestError') {
       return new Trouble('unreachable', `the connection was lost: ${this.#lastError}`);
     }
+    if (OTHER_SERVER.test(error.message)) this.#dropWrongServer(error.message);
     if (isErrorReply(error)) return new Trouble('storeError', error.message);
     return new Trouble('unreachable', error.message);
   }
@@ -306,9 +320,14 @@ function argumentsOf(request: LeaseRequest): string[] {
   }
 }
 
-function redisOptions(options: LeaseOptions): RedisOptions {
+/** Pause before the nth attempt in a row, ms: doubles up to its maximum. */
+function reconnectPause(options: LeaseOptions): (attempt: number) => number {
   const minMs = options.reconnectMinMs ?? LEASE_DEFAULTS.reconnectMinMs;
   const maxMs = options.reconnectMaxMs ?? LEASE_DEFAULTS.reconnectMaxMs;
+  return (attempt) => Math.min(minMs * 2 ** Math.min(attempt - 1, 16), maxMs);
+}
+
+function redisOptions(options: LeaseOptions): RedisOptions {
   const result: RedisOptions = {
     protocol: 2,
     db: options.db ?? 0,
@@ -319,7 +338,6 @@ function redisOptions(options: LeaseOptions): RedisOptions {
     maxRetriesPerRequest: 0,
     commandTimeout: options.callTimeoutMs ?? LEASE_DEFAULTS.callTimeoutMs,
     connectTimeout: options.connectTimeoutMs ?? LEASE_DEFAULTS.connectTimeoutMs,
-    retryStrategy: (attempt: number) => Math.min(minMs * 2 ** Math.min(attempt - 1, 16), maxMs),
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.tls === undefined ? {} : { tls: { ...options.tls, minVersion: 'TLSv1.2' } }),

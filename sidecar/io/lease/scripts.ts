@@ -8,7 +8,7 @@
  * ARGV[2] is the operation, its own arguments follow.
  *
  * Every operation answers with a flat array: result, reason, run now, then the seven fields ('' where absent) and
- * claimable ('1' or '0'); only the first three when there is no record.
+ * claimable ('1' or '0'); only the first three when there is no record. A replica answers none: it is an error there.
  */
 
 const PRELUDE = `
@@ -17,6 +17,11 @@ local FIELDS = {'store', 'epoch', 'primary', 'backup', 'winner', 'run', 'durable
 
 local function info(section, field)
   return string.match(redis.call('INFO', section), field .. ':([^\\r\\n]*)') or ''
+end
+
+-- A copy is not the lease: what a replica holds may be old, and it can carry out nothing. The word is Redis' own.
+if info('replication', 'role') ~= 'master' then
+  return redis.error_reply('READONLY a replica is not asked for the lease')
 end
 
 local process_now = info('server', 'run_id')
@@ -29,7 +34,6 @@ local run_now = process_now .. ':' .. info('replication', 'master_replid')
 local function durable_now()
   return ARGV[1] == run_now
     and info('persistence', 'aof_enabled') == '1'
-    and info('replication', 'role') == 'master'
     and info('replication', 'connected_slaves') == '0'
     and info('replication', 'repl_backlog_active') == '0'
 end
