@@ -5,6 +5,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { DEFAULT_LIMITS } from '../../sidecar/protocol/limits.js';
 import type { IncarnationStatus, StartRequest } from './agent-api.js';
 import { Child } from './child.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
@@ -15,8 +16,8 @@ const QEMU_READY_MS_MAX = 20_000;
 const POLL_MS = 10;
 const STATUS_TIMEOUT_MS = 300;
 const LOG_TAIL_LINES = 3;
-/** A sidecar whose QEMU is gone may still tell its peer why; then it is ended. */
-const SIDECAR_GRACE_MS = 2000;
+/** A sidecar whose QEMU is gone may still claim, so that its peer does not bring the VM back; then it is ended. */
+const SIDECAR_GRACE_MS = DEFAULT_LIMITS.switchOffClaimMs + 2000;
 
 /** Everything an incarnation is made of; built by plan.ts, so that this file only runs it. */
 export interface IncarnationPlan {

@@ -84,5 +84,5 @@ export type ProtocolEvent =
   | { readonly type: 'commandFailover' }
   /** Switch protection on or off; off dismisses the backup. */
   | { readonly type: 'commandProtection'; readonly enabled: boolean }
-  /** End this side in order. */
+  /** End this side in order; a primary claims first if its backup may win, so that the VM stays off. */
   | { readonly type: 'commandStop' };

@@ -47,6 +47,8 @@ export interface Limits {
   readonly leaseRetryMaxMs: Millis;
   /** An owner looks at the lease this often. */
   readonly peekMs: Millis;
+  /** A primary that is switched off claims for so long, so that its backup cannot bring the VM back; then it ends. */
+  readonly switchOffClaimMs: Millis;
   /** A backup whose epoch was never armed waits this long for it, then ends. */
   readonly neverArmedMs: Millis;
 
@@ -100,6 +102,7 @@ export const DEFAULT_LIMITS: Limits = {
   leaseRetryMs: 20,
   leaseRetryMaxMs: 500,
   peekMs: 1_000,
+  switchOffClaimMs: 5_000,
   neverArmedMs: 5_000,
 
   handoverSettleMs: 20,
@@ -140,6 +143,10 @@ const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
     (l) => l.paceStepPermille <= l.paceMaxPermille && l.paceMaxPermille < 1000,
   ],
   ['leaseRetryMs <= leaseRetryMaxMs', (l) => l.leaseRetryMs <= l.leaseRetryMaxMs],
+  [
+    'leaseTimeoutMs + leaseRetryMaxMs < switchOffClaimMs',
+    (l) => l.leaseTimeoutMs + l.leaseRetryMaxMs < l.switchOffClaimMs,
+  ],
   ['leaseTimeoutMs < neverArmedMs', (l) => l.leaseTimeoutMs < l.neverArmedMs],
   ['handoverSettleMs < handoverWaitMs', (l) => l.handoverSettleMs < l.handoverWaitMs],
   ['shipChunkBytes <= shipWindowBytes', (l) => l.shipChunkBytes <= l.shipWindowBytes],

@@ -30,13 +30,21 @@ interface Handover {
   sentAt: Millis | null;
 }
 
+/** The VM is switched off on purpose; this side ends once nobody else can win the lease. */
+interface SwitchOff {
+  readonly reason: 'userAction' | 'vmNotRunning';
+  readonly detail: string;
+  since: Millis;
+}
+
 /**
  * The side whose engine records. Its life:
  *
  *   founding → alone → cloning → catchingUp → arming → protected → handingOver
  *                ↑________________________________________|  backup lost: claiming → won
  *
- * Backup lost before arm was asked: alone at once. After that: only the lease says.
+ * Backup lost before arm was asked: alone at once. After that: only the lease says. The same holds for a VM that is
+ * switched off: a goodbye may be lost with its connection, and the backup would bring the VM back.
  */
 export class Primary implements Role {
   readonly #context: Context;
@@ -57,6 +65,7 @@ export class Primary implements Role {
   #gateClosedAt: Lsn = 0;
   #progressSince: Millis = 0;
   #handover: Handover | null = null;
+  #switchOff: SwitchOff | null = null;
   #lastLoss: LossReason | null = null;
   #lastReleased = 0;
   /** Whether the epoch asked for is armed cannot be found out: arm another one. */
@@ -105,6 +114,7 @@ export class Primary implements Role {
   stalled(now: Millis): void {
     this.#pulse.ownStall(now);
     this.#standby?.detector.ownStall(now);
+    if (this.#switchOff !== null) this.#switchOff.since = now; // the answer may lie here unread
     if (this.#phase === 'alone') this.#watch.restart(now);
   }
 
@@ -185,14 +195,22 @@ export class Primary implements Role {
         this.#protection(event.enabled, now, out);
         return null;
       case 'commandStop':
-        return end('userAction', 'stopped by command');
+        return this.#switchedOff(
+          { reason: 'userAction', detail: 'stopped by command', since: now },
+          now,
+          out,
+        );
       case 'engineBeat':
         this.#pulse.felt(event.beat, now);
         return null;
       case 'engineFailed':
-        return end('engineFailed', event.detail);
+        return this.#switchOff === null ? end('engineFailed', event.detail) : null;
       case 'engineExited':
-        return end('vmNotRunning', 'the guest switched itself off');
+        return this.#switchedOff(
+          { reason: 'vmNotRunning', detail: 'the guest switched itself off', since: now },
+          now,
+          out,
+        );
       case 'cloneSent':
       case 'dialled':
       case 'dialFailed':
@@ -211,6 +229,7 @@ export class Primary implements Role {
     if (this.#tenure !== null) this.#watch.tick(now, out);
     this.#guests.tick(now, out);
     if (this.#standby !== null) this.#tickStandby(this.#standby, now, out);
+    if (this.#switchOff !== null) return this.#tickSwitchOff(this.#switchOff, now, out);
     // Only a backup that may win makes giving up better than waiting.
     if (this.#phase === 'protected' && this.#pulse.gone(now)) {
       return end('engineFailed', 'the engine shows no sign of life');
@@ -348,6 +367,12 @@ export class Primary implements Role {
 
   #hello(link: LinkId, hello: HelloFrame, now: Millis, out: Outbox): void {
     const { vm, nonce, identity } = this.#context.config;
+    if (this.#switchOff !== null && hello.resume?.primary === nonce) {
+      // The connection broke before the goodbye was there.
+      out.send(link, { type: 'goodbye', reason: this.#switchOff.reason });
+      out.push({ type: 'closeLink', link, reason: this.#switchOff.reason });
+      return;
+    }
     const standby = this.#standby;
     const refusal = judgeHello(hello, {
       vm,
@@ -489,9 +514,13 @@ export class Primary implements Role {
       case 'won':
       case 'sole':
         this.#becomeAlone('the lease is ours', now, out);
-        return null;
+        return this.#switchOff === null ? null : this.#leave(this.#switchOff, out);
       case 'lost':
-        return end('leaseLost', 'the other side has won the lease');
+        if (this.#switchOff === null) return end('leaseLost', 'the other side has won the lease');
+        return end(
+          'leaseLost',
+          `${this.#switchOff.detail}, too late: the VM runs on at the backup, which has won`,
+        );
     }
   }
 
@@ -666,6 +695,39 @@ export class Primary implements Role {
   #enter(phase: PrimaryPhase, out: Outbox, message: string): void {
     this.#phase = phase;
     out.report('info', phase, message);
+  }
+
+  /** Nothing is left to settle when no backup may win: a claim, if one is needed, comes before the end. */
+  #switchedOff(switchOff: SwitchOff, now: Millis, out: Outbox): Turn | null {
+    if (this.#switchOff !== null) return null;
+    if (this.#tenure?.backupMayWin !== true) return end(switchOff.reason, switchOff.detail);
+    this.#switchOff = switchOff;
+    // The quick way for the backup, if it comes through. Nothing rests on it.
+    out.send(this.#standby?.link ?? null, { type: 'goodbye', reason: switchOff.reason });
+    this.#lose(
+      switchOff.reason,
+      `${switchOff.detail}; claiming, so that nobody brings the VM back`,
+      now,
+      out,
+    );
+    this.#pace.hold('handover', true);
+    return null;
+  }
+
+  #tickSwitchOff(switchOff: SwitchOff, now: Millis, out: Outbox): Turn | null {
+    if (now - switchOff.since <= this.#context.config.limits.switchOffClaimMs) return null;
+    out.report(
+      'error',
+      'unclaimed',
+      'no answer from the lease store: if the backup is not told to end either, it brings the VM back',
+    );
+    return end(switchOff.reason, switchOff.detail);
+  }
+
+  /** Sole owner: what the guest sent last may still leave. */
+  #leave(switchOff: SwitchOff, out: Outbox): Turn {
+    this.#flush(out);
+    return end(switchOff.reason, switchOff.detail);
   }
 
   /** Last words to the backup. */

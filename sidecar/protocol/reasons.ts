@@ -44,6 +44,7 @@ export const LOSS_REASONS = [
   'ownStall',
   'handover',
   'userAction',
+  'vmNotRunning',
   'violation',
   'cloneFailed',
   ...BAR_REASONS,

@@ -240,6 +240,20 @@ const ROWS: readonly Row[] = [
     strike: once((world) => primary(world)?.hand({ type: 'commandFailover' })),
   },
   {
+    name: 'stop',
+    weight: 2,
+    strike: once((world) => {
+      switchOff(world, 'person');
+    }),
+  },
+  {
+    name: 'guest switches off',
+    weight: 2,
+    strike: once((world) => {
+      switchOff(world, 'guest');
+    }),
+  },
+  {
     name: 'protection off',
     weight: 1,
     strike: (world) => {
@@ -252,6 +266,14 @@ const ROWS: readonly Row[] = [
     },
   },
 ];
+
+/** Whom a stop ends is not started again by itself: for what follows it counts as the loss of both sides. */
+function switchOff(world: World, by: 'person' | 'guest'): void {
+  const one = primary(world);
+  if (one === null) return;
+  world.judge.disturbed(2);
+  one.switchOff(by);
+}
 
 /** Longest, of what follows. */
 const STORM_MS = 1_600;

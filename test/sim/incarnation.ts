@@ -18,7 +18,7 @@ const RING_BYTES = 1_000;
 /** Longest time in which a clone point that nobody wants is told and undone, ms. */
 const UNWANTED_POINT_MS = 30;
 
-type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed';
+type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed' | 'off';
 
 interface Queued {
   readonly index: number;
@@ -57,6 +57,8 @@ export class Incarnation implements Endpoint {
   /** Faults of the engine. */
   #stuck = false;
   wasStuck = false;
+  /** Its VM was switched off on purpose. */
+  switchedOff = false;
   slow = 1;
   /** Takes up what its engine does, and neither ticks nor what sockets hold. */
   deaf = false;
@@ -467,7 +469,7 @@ export class Incarnation implements Endpoint {
 
   #step(): void {
     const held = this.world.schedule.now - this.#ranAt > BEAT_TIMEOUT_MS;
-    if (held || this.state === 'failed' || this.world.isHostFrozen(this.host)) return;
+    if (held || this.state === 'failed' || this.state === 'off' || this.world.isHostFrozen(this.host)) return;
     if (this.state === 'replaying') this.#replayStep();
     else if (this.state !== 'waiting' && this.#pace < 1000) this.#recordStep();
   }
@@ -578,9 +580,21 @@ export class Incarnation implements Endpoint {
   }
 
   fail(): void {
-    if (this.dead || this.state === 'failed') return;
+    if (this.dead || this.state === 'failed' || this.state === 'off') return;
     this.state = 'failed';
     this.#handEngine({ type: 'engineFailed', detail: 'the engine failed' });
+  }
+
+  /** A person stops the VM, or the guest switches itself off. */
+  switchOff(by: 'person' | 'guest'): void {
+    if (this.dead || this.state === 'failed') return;
+    this.switchedOff = true;
+    if (by === 'person') {
+      this.hand({ type: 'commandStop' });
+      return;
+    }
+    this.state = 'off';
+    this.#handEngine({ type: 'engineExited' });
   }
 
   /** The next log that comes cannot be read. */

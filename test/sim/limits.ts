@@ -11,6 +11,7 @@ export const SIM_LIMITS: Partial<Limits> = {
   stuckAfterMs: 1_400,
   paceStepPermille: 50,
   peekMs: 250,
+  switchOffClaimMs: 1_000,
   neverArmedMs: 1_200,
   handoverWaitMs: 500,
   shipChunkBytes: 200,

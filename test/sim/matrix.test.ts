@@ -456,4 +456,45 @@ describe('fault matrix', () => {
       s.expectTraffic();
     });
   });
+
+  describe('switched off', () => {
+    for (const by of ['person', 'guest'] as const) {
+      it(`by ${by}, connected: both end, and nobody waits for a time-out`, async () => {
+        const s = await Scenario.protected();
+        const began = s.world.schedule.now;
+        s.primary.switchOff(by);
+        s.untilDead(s.primary);
+        s.untilDead(s.backup);
+        expect(s.world.schedule.now - began).to.be.below(s.world.limits.deadAfterMs);
+      });
+
+      it(`by ${by}, in a cut: nobody goes live`, async () => {
+        const s = await Scenario.protected();
+        s.cut(['h1', 'h2']);
+        s.primary.switchOff(by);
+        s.untilDead(s.primary);
+        s.untilDead(s.backup);
+        expect(reasonOf(s, 'backup')).to.equal('leaseLost');
+        expect(s.world.counts.get('failovers')).to.equal(undefined);
+      });
+    }
+
+    it('just after a reset: nobody goes live', async () => {
+      const s = await Scenario.protected();
+      for (const connection of s.world.network.between('h1', 'h2')) connection.reset();
+      s.primary.switchOff('person');
+      s.untilDead(s.primary);
+      s.untilDead(s.backup);
+      expect(s.world.counts.get('failovers')).to.equal(undefined);
+    });
+
+    it('while the store is down: the goodbye is enough; the primary ends within its bound', async () => {
+      const s = await Scenario.protected();
+      s.world.store.up = false;
+      s.primary.switchOff('person');
+      s.untilDead(s.backup);
+      s.untilDead(s.primary);
+      expect([reasonOf(s, 'primary'), reasonOf(s, 'backup')]).to.deep.equal(['userAction', 'userAction']);
+    });
+  });
 });

@@ -173,6 +173,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "this.#pace.hold('handover', false);",
   },
   {
+    name: 'ends-without-claim',
+    without: 'a primary that is switched off claims before it ends',
+    file: 'primary.js',
+    find: 'if (this.#tenure?.backupMayWin !== true)\n            return end',
+    replace: 'if (true)\n            return end',
+  },
+  {
     name: 'strangers-stay',
     without: 'a backup shows strangers out',
     file: 'backup.js',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
 import type { Frame } from '../../sidecar/protocol/frames.js';
+import type { EndReason } from '../../sidecar/protocol/reasons.js';
 import type { Incarnation } from './incarnation.js';
 import type { Output } from './machine.js';
 
@@ -25,6 +26,10 @@ export class Safety {
   readonly #digests = new Map<string, Set<number>>();
   readonly #claimed = new Set<string>();
   readonly #won = new Set<string>();
+  /** Primaries that had no answer from the store, and said so when they ended. */
+  readonly #unsure = new Set<string>();
+  /** Who ended, switched off on purpose. */
+  #off: string | null = null;
 
   /** A cold restart: everybody of before is dead, and clients know that the VM was. */
   newLife(): void {
@@ -32,6 +37,7 @@ export class Safety {
     this.#newest = null;
     this.#wins = new Map();
     this.#latestWin = null;
+    this.#off = null;
   }
 
   /** Obligation 1. */
@@ -53,6 +59,21 @@ export class Safety {
     // Obligation 5.
     if (effect.type === 'promote' && !this.#won.has(who.nonce)) {
       throw new Violation(`${who.name} is promoted without a won lease`);
+    }
+    if (effect.type === 'promote' && this.#off !== null) {
+      throw new Violation(`${who.name} is promoted, but the VM was switched off with ${this.#off}`);
+    }
+    if (effect.type === 'report' && effect.reason === 'unclaimed') this.#unsure.add(who.nonce);
+    if (effect.type === 'end') this.#ended(who, effect.reason);
+  }
+
+  /** Obligation 9: a VM that was switched off on purpose stays off; who cannot make sure of it says so. */
+  #ended(who: Incarnation, reason: EndReason): void {
+    const asWanted = reason === 'userAction' || reason === 'vmNotRunning';
+    if (!who.switchedOff || !asWanted || this.#unsure.has(who.nonce)) return;
+    this.#off = who.name;
+    if (this.#latestWin !== null && this.#latestWin.nonce !== who.nonce) {
+      throw new Violation(`${who.name} ends as if its VM were off, but another has won`);
     }
   }
 

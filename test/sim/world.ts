@@ -89,6 +89,7 @@ export class World {
   get isProtected(): boolean {
     const [first, second, ...more] = this.alive;
     if (first === undefined || second === undefined || more.length > 0) return false;
+    if (first.switchedOff || second.switchedOff) return false;
     const phases = [first.status?.phase, second.status?.phase];
     if (!phases.includes('protected') || !phases.includes('armed')) return false;
     return [first, second].some(
