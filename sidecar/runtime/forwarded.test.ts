@@ -31,6 +31,28 @@ describe('packets that the primary forwarded', () => {
     expect(firsts(forwarded.take())).to.deep.equal([9, 10]);
   });
 
+  it('keep their numbers when the newest were left out, also when the log comes to those', () => {
+    const forwarded = new ForwardedPackets();
+    forwarded.put(1, [packet(1), packet(2), packet(3)]);
+    forwarded.put(8, [packet(8), packet(9)]); // 4 to 7 did not fit
+    forwarded.inLog(2);
+    forwarded.inLog(5);
+    forwarded.inLog(8);
+    expect(firsts(forwarded.take())).to.deep.equal([9]);
+  });
+
+  it('tell of each gap once, by the next packet or by the log, whichever is first', () => {
+    const forwarded = new ForwardedPackets();
+    expect(forwarded.put(1, [packet(1), packet(2)])).to.equal(false);
+    expect(forwarded.put(3, [packet(3)])).to.equal(false);
+    expect(forwarded.inLog(3)).to.equal(false);
+    expect(forwarded.put(6, [packet(6)])).to.equal(true);
+    expect(forwarded.inLog(5)).to.equal(false);
+    expect(forwarded.inLog(8)).to.equal(true);
+    expect(forwarded.put(9, [packet(9)])).to.equal(false);
+    expect(forwarded.inLog(0)).to.equal(false);
+  });
+
   it('of another history are forgotten, and its count with them', () => {
     const forwarded = new ForwardedPackets();
     forwarded.put(100, [packet(1)]);

@@ -92,8 +92,11 @@ describe('packets on their way to the guest', () => {
 });
 
 /** What may happen on a primary, and on the connection to its backup. */
-type Step = 'arrive' | 'log' | 'look' | 'ship' | 'lag' | 'receive' | 'forwardLost';
-const STEPS: readonly Step[] = ['arrive', 'log', 'look', 'ship', 'lag', 'receive', 'forwardLost'];
+type Step = 'log' | 'look' | 'ship' | 'lag' | 'receive' | Arrival;
+/** One more packet: for the primary's host alone or for both; some are left out when they should be forwarded. */
+type Arrival = 'arrive' | 'arriveLeftOut' | 'flood' | 'floodLeftOut';
+const STEPS: readonly Step[] = ['log', 'look', 'ship', 'lag', 'receive', 'arrive', 'arriveLeftOut'];
+const FLOODS: readonly Step[] = ['flood', 'floodLeftOut'];
 
 /** A primary, a connection in order, a backup: as in host.ts, with a log that is 10 bytes a packet. */
 class PairOfSides {
@@ -114,8 +117,10 @@ class PairOfSides {
   do(step: Step): void {
     switch (step) {
       case 'arrive':
-      case 'forwardLost':
-        this.arrive(step === 'arrive');
+      case 'arriveLeftOut':
+      case 'flood':
+      case 'floodLeftOut':
+        this.arrive(step);
         return;
       case 'log':
         this.logged += this.logged < this.primary.given.length ? 1 : 0;
@@ -135,11 +140,12 @@ class PairOfSides {
     }
   }
 
-  private arrive(isForwarded: boolean): void {
+  private arrive(how: Arrival): void {
     this.arrived += 1;
     this.primary.network(frame(this.arrived));
+    if (how === 'flood' || how === 'floodLeftOut') this.backup.network(frame(this.arrived));
     const sent = this.primary.forwarded.at(-1);
-    if (!isForwarded || sent === undefined) return;
+    if (how === 'arriveLeftOut' || how === 'floodLeftOut' || sent === undefined) return;
     this.wire.push(() => {
       this.backup.ingress.fromPrimary(sent.first, sent.packets);
       for (const n of numbers(sent.packets)) this.received.add(n);
@@ -170,6 +176,21 @@ describe('packets across a failover', () => {
         const { replayed, after } = pair.promote();
         const due = [...pair.received].filter((n) => n > replayed);
         expect(after).to.deep.equal(due);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('none is seen twice, whatever is left out and whatever comes to both hosts', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...STEPS, ...FLOODS), { maxLength: 200 }), (steps) => {
+        const pair = new PairOfSides();
+        for (const step of steps) pair.do(step);
+        const { replayed, after } = pair.promote();
+        const due = [...pair.received].filter((n) => n > replayed);
+        expect(after.slice(0, due.length)).to.deep.equal(due);
+        expect(after.filter((n) => n <= replayed)).to.deep.equal([]);
+        expect(new Set(after).size).to.equal(after.length);
       }),
       { numRuns: 500 },
     );

@@ -55,13 +55,14 @@ export class Ingress {
   /** Backup: the primary has given these to its QEMU, numbered from `first`. Keeps the buffers. */
   fromPrimary(first: number, packets: readonly Uint8Array[]): void {
     if (this.isOpen) return;
-    this.forwarded.put(first, packets);
-    this.recent.cancel(packets, performance.now());
+    const now = performance.now();
+    if (this.forwarded.put(first, packets)) this.recent.doubt(now);
+    this.recent.cancel(packets, now);
   }
 
   /** Backup: the log that is here holds that many of the primary's packets. */
   inLog(packets: number): void {
-    this.forwarded.inLog(packets);
+    if (this.forwarded.inLog(packets)) this.recent.doubt(performance.now());
   }
 
   /** Backup: another log begins, and with it another count. */

@@ -14,6 +14,7 @@ import {
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { Frame, LogFrame, WireFrame } from '../protocol/frames.js';
 import type { LinkId, Lsn, Nonce } from '../protocol/types.js';
+import { UnderWay } from './under-way.js';
 
 export interface Address {
   readonly host: string;
@@ -25,7 +26,7 @@ export interface LinksOptions {
   readonly listen: Address;
   /** Whom a backup dials; null on a side that was started as primary. */
   readonly peer: Address | null;
-  readonly ring: Ring;
+  readonly ring: Pick<Ring, 'view' | 'produced' | 'append'>;
   readonly dialTimeoutMs: number;
   readonly post: (event: ProtocolEvent) => void;
   readonly onRefused: (error: ChannelError, from: string) => void;
@@ -48,6 +49,8 @@ export class Links {
   private dialled: LinkId | null = null;
   /** The one by which log was shipped last. */
   private shipped: LinkId | null = null;
+  /** On that one. */
+  private readonly underWay = new UnderWay();
   private open = false;
   private listener: ChannelListener | null = null;
 
@@ -91,14 +94,21 @@ export class Links {
   /** Sends log straight from the ring's memory. `end`: an event ends at `to`. */
   ship(link: LinkId, from: Lsn, to: Lsn, end: boolean): void {
     const { ring, packetsBelow, onLogBytes } = this.options;
-    this.links.get(link)?.sendLog({ lsn: from, bytes: ring.view(from, to), end, packets: packetsBelow(to) });
+    if (link !== this.shipped) this.underWay.restart(from);
     this.shipped = link;
+    this.links.get(link)?.sendLog({ lsn: from, bytes: ring.view(from, to), end, packets: packetsBelow(to) });
+    this.underWay.shippedTo(to);
     onLogBytes(to - from);
   }
 
-  /** Sends packets of the guest's network to the backup that gets the log, if there is one. Best effort. */
+  /**
+   * Sends packets of the guest's network to the backup that gets the log, if there is one. Best effort: those for which
+   * log and beats would have to wait are left out.
+   */
   forward(first: number, packets: readonly Uint8Array[]): void {
-    if (this.shipped !== null) this.links.get(this.shipped)?.sendPackets(first, packets);
+    const link = this.shipped === null ? undefined : this.links.get(this.shipped);
+    if (link === undefined) return;
+    this.underWay.forwarded(link.sendPackets(first, packets, this.underWay.roomForPackets));
   }
 
   close(link: LinkId): void {
@@ -165,6 +175,7 @@ export class Links {
 
   private receive(link: LinkId, frame: WireFrame): void {
     if (frame.type !== 'log' && frame.type !== 'packets') {
+      if (frame.type === 'ack' && link === this.shipped) this.underWay.acknowledged(frame.received);
       this.options.post({ type: 'frame', link, frame });
       return;
     }

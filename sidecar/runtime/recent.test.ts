@@ -49,6 +49,14 @@ describe('frames that came to both hosts', () => {
     expect(recent.take(900).map((one) => one[0])).to.deep.equal([1]);
   });
 
+  it('are not kept when the primary has not told of all: what comes later is', () => {
+    const recent = new RecentFrames();
+    recent.put([frame(1), frame(2)], 0);
+    recent.doubt(1);
+    recent.put([frame(3)], 2);
+    expect(recent.take(3).map((one) => one[0])).to.deep.equal([3]);
+  });
+
   it('of the other host are forgotten like those of this one', () => {
     const recent = new RecentFrames();
     recent.cancel([frame(1)], 0);

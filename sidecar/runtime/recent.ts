@@ -6,7 +6,9 @@
  * forgotten while the primary is being missed costs more than the whole failover.
  *
  * A broadcast, or what a switch floods, comes to both hosts. Each packet that the primary forwards as its own cancels one
- * of the same bytes here, whichever came first. One that slips through is a repetition, which any network may make.
+ * of the same bytes here, whichever came first. When the primary did not forward all, what came here until then may be
+ * such a packet, and is forgotten: better lost than twice. One that slips through is a repetition, which any network may
+ * make.
  */
 
 /** Longer than missing a primary, claiming and going live usually take together. */
@@ -27,6 +29,11 @@ export class RecentFrames {
   /** What came to the primary's host. */
   cancel(frames: readonly Uint8Array[], now: number): void {
     pair(frames, now, this.own, this.elsewhere);
+  }
+
+  /** Some came to the primary's host and nobody knows which. */
+  doubt(now: number): void {
+    this.own.take(now);
   }
 
   /** In the order of arrival; nothing is kept any more. */

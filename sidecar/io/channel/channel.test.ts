@@ -314,9 +314,9 @@ describe('channel: link', function () {
   it('carries packets, in their place and as copies', () =>
     withLinks(async (dialler, acceptor) => {
       const packets = Array.from({ length: 300 }, (_, i) => randomBytes(14 + i));
-      dialler.link.sendPackets(7, packets.slice(0, 1));
+      dialler.link.sendPackets(7, packets.slice(0, 1), Infinity);
       dialler.link.sendLog({ lsn: 0, bytes: randomBytes(8), end: true, packets: 7 });
-      dialler.link.sendPackets(8, packets.slice(1));
+      dialler.link.sendPackets(8, packets.slice(1), Infinity);
       dialler.link.send({ type: 'beat', seq: 1, echo: 0 });
       await acceptor.until((side) => side.frames.at(-1)?.type === 'beat');
       const types = acceptor.frames.map((frame) => frame.type);
@@ -325,18 +325,16 @@ describe('channel: link', function () {
       expect(Buffer.concat(got).equals(Buffer.concat(packets))).to.equal(true);
     }));
 
-  it('packets never wait: what the peer does not take at once is left out, log is not', () =>
-    withConnections('log', async (dialled) => {
-      const side = new Side(dialled);
-      const packet = Buffer.alloc(60_000);
-      for (let n = 1; n <= 2000; n += 1) side.link.sendPackets(n, [packet]);
-      expect(side.link.backlogBytes).to.be.lessThan(256 * 1024);
-      const before = side.link.backlogBytes;
-      side.link.sendLog({ lsn: 0, bytes: Buffer.alloc(1000), end: true, packets: 0 });
-      expect(side.link.backlogBytes).to.be.greaterThan(before);
-      expect(side.link.isDown).to.equal(false);
-      dialled.socket.destroy();
-      await side.until(({ downs }) => downs.length > 0);
+  it('packets that do not fit are left out, the newest', () =>
+    withLinks(async (dialler, acceptor) => {
+      const packets = Array.from({ length: 5 }, () => randomBytes(60_000));
+      expect(dialler.link.sendPackets(1, packets, 1000)).to.equal(0);
+      const sent = dialler.link.sendPackets(1, packets, 128 * 1024);
+      expect(sent).to.be.within(2 * 60_000, 2 * 60_000 + 100);
+      dialler.link.send({ type: 'beat', seq: 1, echo: 0 });
+      await acceptor.until((side) => side.frames.at(-1)?.type === 'beat');
+      const got = acceptor.frames.flatMap((frame) => (frame.type === 'packets' ? frame.packets : []));
+      expect(Buffer.concat(got).equals(Buffer.concat(packets.slice(0, 2)))).to.equal(true);
     }));
 
   it('the peer closes: eof; what it sent before still comes, nothing is told to itself', () =>

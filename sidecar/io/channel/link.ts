@@ -3,9 +3,9 @@
 import type { TLSSocket } from 'node:tls';
 import type { Frame, LogFrame, WireFrame } from '../../protocol/frames.js';
 import type { Nonce } from '../../protocol/types.js';
-import { FrameDecoder, FrameEncoder, LOG_BYTES_MAX } from './codec.js';
+import { FrameDecoder, FrameEncoder, HEADER_BYTES, LOG_BYTES_MAX } from './codec.js';
 import { ChannelError } from './errors.js';
-import { packetFrames } from './packets.js';
+import { packetFrames, payloadBytes } from './packets.js';
 import type { OpenConnection } from './tls.js';
 
 /** `eof`: the peer ended in order or its process died; `reset`: its kernel knows nothing of the connection. */
@@ -27,8 +27,6 @@ export interface LinkHandlers {
 /** Bytes given to a link that the kernel has not taken. Above the first: ship no more; above the second: it is dead. */
 export const BACKLOG_HIGH_BYTES = 1024 * 1024;
 export const BACKLOG_MAX_BYTES = 32 * 1024 * 1024;
-/** While more than this waits, no packets are sent: log must not wait behind what nobody depends on. */
-const PACKETS_BACKLOG_BYTES_MAX = 64 * 1024;
 /** A link that is closed has this long to flush. */
 const FLUSH_MS_MAX = 500;
 /** Shorter log is copied behind its head: one write, one TLS record. */
@@ -95,12 +93,18 @@ export class ChannelLink {
     this.#socket.uncork();
   }
 
-  /** Sends packets, numbered from `first`, as far as the link is idle enough: the rest is left out. */
-  sendPackets(first: number, packets: readonly Uint8Array[]): void {
+  /**
+   * Sends packets, numbered from `first`, up to `bytesMax` with their frames: the rest is left out. Returns the bytes sent.
+   */
+  sendPackets(first: number, packets: readonly Uint8Array[], bytesMax: number): number {
+    let sent = 0;
     for (const frame of packetFrames(first, packets)) {
-      if (this.#socket.writableLength > PACKETS_BACKLOG_BYTES_MAX) return;
+      const bytes = HEADER_BYTES + payloadBytes(frame);
+      if (sent + bytes > bytesMax) break;
       this.#write(this.#encoder.encode(frame));
+      sent += bytes;
     }
+    return sent;
   }
 
   /** Between these, what is sent leaves as one write. Calls nest. */
