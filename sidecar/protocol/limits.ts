@@ -109,7 +109,7 @@ export const DEFAULT_LIMITS: Limits = {
   handoverWaitMs: 1_000,
 
   shipChunkBytes: 256 * 1024,
-  shipWindowBytes: 8 * 1024 * 1024,
+  shipWindowBytes: 1024 * 1024,
   heldOutputsMax: 4_096,
   heldBytesMax: 8 * 1024 * 1024,
   heldResumePermille: 500,
