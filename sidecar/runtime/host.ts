@@ -22,6 +22,7 @@ import type { ProtocolEvent } from '../protocol/events.js';
 import { Sidecar } from '../protocol/sidecar.js';
 import type { Status } from '../protocol/status.js';
 import { Clones } from './clones.js';
+import { EngineEnd } from './engine-end.js';
 import { effectHandlers } from './handlers.js';
 import { Ingress } from './ingress.js';
 import { Journal } from './journal.js';
@@ -47,6 +48,7 @@ export class SidecarHost {
   private readonly outputs: OutputQueue;
   private readonly lease: RedisLease;
   private readonly links: Links;
+  private readonly engineEnd: EngineEnd;
   private netdev: Netdev | null = null;
   private readonly servers: Server[] = [];
   private core: Sidecar | null = null;
@@ -55,7 +57,6 @@ export class SidecarHost {
   private ticker: NodeJS.Timeout | null = null;
   /** What came between QEMU's start and the protocol's: outputs are numbered without gaps. */
   private readonly early: ProtocolEvent[] = [];
-  private guestShutDown = false;
   private ending = false;
 
   private constructor(
@@ -90,6 +91,12 @@ export class SidecarHost {
       quiesceMsMax: config.ring.quiesceMsMax,
     });
     this.engine = new Engine(this.ring, this.post, (lsn, frames) => this.clones?.point(lsn, frames));
+    this.engineEnd = new EngineEnd({
+      exited: () => {
+        this.post({ type: 'engineExited' });
+      },
+      failed: this.fail,
+    });
     this.addresses = new GuestAddresses(config.guestMac);
     this.tap = Tap.open(config.tap, { mtu: null });
     this.ingress = new Ingress({
@@ -166,7 +173,9 @@ export class SidecarHost {
       onPacket: (packet, index) => {
         this.output(packet, index);
       },
-      onError: this.fail,
+      onError: (error) => {
+        this.engineEnd.nicBroken(error);
+      },
     });
     await this.links.listen();
     if (config.metrics !== undefined) {
@@ -185,10 +194,10 @@ export class SidecarHost {
     const { config } = this;
     const qmp = await Qmp.connect(config.qmpSocket, QEMU_START_MS_MAX);
     qmp.on('event', (name, data) => {
-      if (name === 'SHUTDOWN') this.guestShutDown = (data as { guest?: boolean } | undefined)?.guest === true;
+      this.engineEnd.event(name, data);
     });
     qmp.on('close', (error) => {
-      this.engineGone(error);
+      this.engineEnd.monitorClosed(error);
     });
     // QEMU opens its log before its monitor answers.
     if (!this.engine.ready) throw new QmpError('QMP_CLOSED', 'QEMU runs without the shim: see LD_PRELOAD');
@@ -293,12 +302,6 @@ export class SidecarHost {
       this.logger.debug(error.message, { reason: error.code });
     }
     this.metrics.droppedOutputs.inc();
-  }
-
-  private engineGone(error: QmpError): void {
-    this.post(
-      this.guestShutDown ? { type: 'engineExited' } : { type: 'engineFailed', detail: error.message },
-    );
   }
 
   private readonly end = ({ reason, detail }: Extract<Effect, { type: 'end' }>): void => {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * How QEMU's end shows, and what it means. A guest that switches itself off ends its QEMU, and nobody may take over for it;
+ * any other end is a failure. QEMU says which on its monitor (SHUTDOWN), and closes that last; its NIC's socket may break
+ * before, with a reset when a packet was not read. So what the monitor has said counts, up to its close.
+ */
+
+/** From the end of the NIC to the end of the monitor QEMU only tidies up, or is dead and the kernel closes both. */
+const MONITOR_CLOSE_MS_MAX = 500;
+
+export interface EngineEndHandlers {
+  /** The guest switched itself off. */
+  readonly exited: () => void;
+  readonly failed: (error: Error) => void;
+}
+
+/** Calls one of its handlers, once. */
+export class EngineEnd {
+  private guestShutDown = false;
+  private isTold = false;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly handlers: EngineEndHandlers,
+    private readonly monitorCloseMsMax = MONITOR_CLOSE_MS_MAX,
+  ) {}
+
+  /** An event of the monitor. */
+  event(name: string, data: unknown): void {
+    if (name === 'SHUTDOWN') this.guestShutDown = (data as { guest?: boolean } | undefined)?.guest === true;
+  }
+
+  monitorClosed(error: Error): void {
+    this.tell(error);
+  }
+
+  /** QEMU lives on without its NIC: that is a failure as well, told when the monitor had its time. */
+  nicBroken(error: Error): void {
+    this.timer ??= setTimeout(() => {
+      this.tell(error);
+    }, this.monitorCloseMsMax);
+  }
+
+  private tell(error: Error): void {
+    if (this.isTold) return;
+    this.isTold = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+    if (this.guestShutDown) this.handlers.exited();
+    else this.handlers.failed(error);
+  }
+}
