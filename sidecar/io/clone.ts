@@ -18,7 +18,8 @@ export class CloneError extends Error {
 /** Answers of `query-migrate` that are final. */
 const FINAL_STATES = new Set(['completed', 'failed', 'cancelled']);
 const POLL_MS = 20;
-const GIVE_UP_MS_MAX = 5_000;
+/** A migration that failed or was cancelled must have ended by then. */
+export const GIVE_UP_MS_MAX = 5_000;
 const RUNNING_AFTER_STREAM_MS_MAX = 3_000;
 /** From `migrate` to QEMU's connection on the same host. */
 const CONNECT_MS_MAX = 5_000;

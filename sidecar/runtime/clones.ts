@@ -87,7 +87,7 @@ export class Clones {
 
   private async transfer(attempt: number, link: LinkId, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const stream = await this.options.links.cloneFrom(link);
+    const stream = await this.options.links.cloneFrom(link, signal);
     this.migrating = attempt;
     await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { makeCa, makeHostCertificate } from '../io/channel/pki.js';
 import type { ChannelTls } from '../io/channel/tls.js';
@@ -145,5 +146,25 @@ describe('links: forwarded packets', function () {
       primary.links.ship(toBackup, head + 100, head + 200, true);
       await backup.receivedTo(head + 200);
       expect(backup.packets).to.deep.equal([2]);
+    }));
+});
+
+describe('links: clone connections', function () {
+  this.timeout(10_000);
+
+  it('are let in for a peer that is connected already', () =>
+    withPair(async ({ primary, backup, connect }) => {
+      const { toBackup } = await connect();
+      const asked = primary.links.cloneFrom(toBackup, new AbortController().signal);
+      const out = await backup.links.cloneTo();
+      out.write('state');
+      const received = once((await asked).resume(), 'data');
+      expect(String((await received)[0])).to.equal('state');
+    }));
+
+  it('are not let in for anybody else', () =>
+    withPair(async ({ backup }) => {
+      const stranger = await backup.links.cloneTo();
+      await once(stranger.resume(), 'close');
     }));
 });

@@ -13,7 +13,8 @@ import {
 } from '../io/channel/tls.js';
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { Frame, LogFrame, WireFrame } from '../protocol/frames.js';
-import type { LinkId, Lsn, Nonce } from '../protocol/types.js';
+import type { LinkId, Lsn } from '../protocol/types.js';
+import { CloneDesk } from './clone-desk.js';
 import { UnderWay } from './under-way.js';
 
 export interface Address {
@@ -38,12 +39,9 @@ export interface LinksOptions {
   readonly onPackets: (first: number, packets: readonly Uint8Array[]) => void;
 }
 
-/** A backup opens its clone connection right after it was welcomed. */
-const CLONE_CONNECTION_MS_MAX = 5_000;
-
 export class Links {
   private readonly links = new Map<LinkId, ChannelLink>();
-  private readonly clones = new CloneDesk();
+  private readonly clones = new CloneDesk<TLSSocket>();
   private lastId = 0;
   /** The newest connection that this side has dialled: the only one whose log may reach the ring. */
   private dialled: LinkId | null = null;
@@ -116,12 +114,12 @@ export class Links {
     this.links.delete(link);
   }
 
-  /** The clone connection that the peer of `link` opened, or opens now. @throws ChannelError CHANNEL_TIMEOUT */
-  cloneFrom(link: LinkId): Promise<TLSSocket> {
+  /** The clone connection that the peer of `link` opened, or opens now. @throws ChannelError; CloneError on `signal` */
+  cloneFrom(link: LinkId, signal: AbortSignal): Promise<TLSSocket> {
     const peer = this.links.get(link);
     if (peer === undefined)
       return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'the backup has left'));
-    return this.clones.take(peer.peerNonce, CLONE_CONNECTION_MS_MAX);
+    return this.clones.take(peer.peerNonce, signal);
   }
 
   /** Opens a clone connection to the primary. @throws ChannelError */
@@ -150,11 +148,18 @@ export class Links {
       return;
     }
     if (connection.preface.purpose === 'clone') {
-      this.clones.put(connection.preface.nonce, connection.socket);
+      this.acceptClone(connection);
       return;
     }
     const link = this.add(connection);
     this.options.post({ type: 'accepted', link });
+  }
+
+  /** A clone is asked for on a connection of purpose `log` that still stands: of anybody else nobody will take it. */
+  private acceptClone({ preface, socket }: OpenConnection): void {
+    const isKnown = [...this.links.values()].some(({ peerNonce }) => peerNonce === preface.nonce);
+    if (isKnown) this.clones.put(preface.nonce, socket);
+    else socket.destroy();
   }
 
   private add(connection: OpenConnection): LinkId {
@@ -208,47 +213,5 @@ export class Links {
       );
     }
     if (known < bytes.length) ring.append(bytes.subarray(known));
-  }
-}
-
-/** Clone connections come by themselves; whoever wants one may ask before or after. */
-class CloneDesk {
-  private readonly arrived = new Map<Nonce, TLSSocket>();
-  private readonly wanted = new Map<Nonce, (socket: TLSSocket) => void>();
-
-  put(peer: Nonce, socket: TLSSocket): void {
-    const taker = this.wanted.get(peer);
-    if (taker !== undefined) {
-      taker(socket);
-      return;
-    }
-    this.arrived.get(peer)?.destroy();
-    this.arrived.set(peer, socket);
-    socket.once('close', () => {
-      if (this.arrived.get(peer) === socket) this.arrived.delete(peer);
-    });
-  }
-
-  take(peer: Nonce, timeoutMs: number): Promise<TLSSocket> {
-    const ready = this.arrived.get(peer);
-    if (ready !== undefined) {
-      this.arrived.delete(peer);
-      return Promise.resolve(ready);
-    }
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.wanted.delete(peer);
-        reject(new ChannelError('CHANNEL_TIMEOUT', 'the backup opened no connection for the clone'));
-      }, timeoutMs);
-      this.wanted.set(peer, (socket) => {
-        clearTimeout(timer);
-        this.wanted.delete(peer);
-        resolve(socket);
-      });
-    });
-  }
-
-  close(): void {
-    for (const socket of this.arrived.values()) socket.destroy();
   }
 }

@@ -13,7 +13,15 @@ import { connectToMigration, MigrationListener, pumpClone } from './clone.js';
 import { ChannelError, type ChannelErrorCode } from './errors.js';
 import { ChannelLink, type LinkDown } from './link.js';
 import { makeCa, makeHostCertificate, readPair, vmUri, writePair, type Pair } from './pki.js';
-import { dial, listen, namesVm, type ChannelListener, type ChannelTls, type OpenConnection } from './tls.js';
+import {
+  CONNECTIONS_MAX,
+  dial,
+  listen,
+  namesVm,
+  type ChannelListener,
+  type ChannelTls,
+  type OpenConnection,
+} from './tls.js';
 
 const VM = 'web-1';
 const A = 'a'.repeat(32);
@@ -225,6 +233,15 @@ describe('channel: who is let in', function () {
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
       expect((await nextRefused()).code).to.equal('CHANNEL_BAD_PREFACE');
       socket.destroy();
+    }));
+
+  it('a listener that is full says so', () =>
+    withListener(pki.good, async ({ listener, nextRefused }) => {
+      const sockets = Array.from({ length: CONNECTIONS_MAX + 1 }, () =>
+        createConnection(listener.port, '127.0.0.1').on('error', () => undefined),
+      );
+      expect((await nextRefused()).code).to.equal('CHANNEL_FULL');
+      for (const socket of sockets) socket.destroy();
     }));
 
   it('nobody there: CHANNEL_UNREACHABLE with the cause', async () => {

@@ -9,6 +9,7 @@ export type ChannelErrorCode =
   | 'CHANNEL_FRAME_TOO_LONG'
   | 'CHANNEL_MALFORMED' // the frame's inside does not fit its type
   | 'CHANNEL_BACKLOG' // the peer does not read, and more would have to be kept than is allowed
+  | 'CHANNEL_FULL' // the listener has as many connections as it takes
   | 'CHANNEL_IDENTITY' // the peer's certificate does not name the VM
   | 'CHANNEL_TLS' // handshake failed: see the detail, compare CA and certificates of both hosts
   | 'CHANNEL_TIMEOUT' // the peer did not answer in time

@@ -4,6 +4,7 @@
  * side sends a preface (codec.ts); a dialled connection counts as standing when the answer is there, because in TLS 1.3
  * a client that the server refuses learns of it only then.
  */
+import type { DropArgument } from 'node:net';
 import { connect, createSecureContext, createServer } from 'node:tls';
 import type { PeerCertificate, SecureContext, Server, TLSSocket } from 'node:tls';
 import type { Nonce } from '../../protocol/types.js';
@@ -36,7 +37,7 @@ const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY
 const HANDSHAKE_MS_MAX = 2_000;
 const PREFACE_MS_MAX = 2_000;
 /** Sockets that a listener has at once, of all purposes and states. */
-const CONNECTIONS_MAX = 32;
+export const CONNECTIONS_MAX = 32;
 
 /** Made once: reading keys takes several ms, and a dial that finds a dead peer is part of each failover. */
 const contexts = new WeakMap<ChannelTls, SecureContext>();
@@ -199,6 +200,11 @@ export async function listen(options: ListenOptions): Promise<ChannelListener> {
     noDelay: true,
   });
   server.maxConnections = CONNECTIONS_MAX;
+  // Node drops the connection before anybody has it: without this a full listener looks like one that is not there.
+  server.on('drop', (dropped?: DropArgument) => {
+    const error = new ChannelError('CHANNEL_FULL', `${CONNECTIONS_MAX} connections are open already`);
+    options.onRefused(error, dropped?.remoteAddress ?? '?');
+  });
   server.on('tlsClientError', (error, socket) => {
     // Node drops an unauthorized peer without a word of its own; why is noted at the socket (a code, against its type).
     const why: unknown = socket.authorizationError;
