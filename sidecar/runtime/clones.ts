@@ -8,7 +8,7 @@ import type { Links } from './links.js';
 
 export interface ClonesOptions {
   readonly qmp: Qmp;
-  readonly links: Links;
+  readonly links: Pick<Links, 'cloneFrom' | 'cloneTo'>;
   readonly socketPath: string;
   readonly timeoutMs: Millis;
   readonly post: (event: ProtocolEvent) => void;
@@ -101,8 +101,14 @@ export class Clones {
         reject(new CloneError('given up before the clone point'));
       });
     });
+    known.catch(() => undefined); // it may come before anybody awaits it
     const stream = await links.cloneTo();
-    await known;
+    try {
+      await known;
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
     await receiveClone(qmp, stream, socketPath, timeoutMs, signal);
   }
 }
