@@ -34,8 +34,11 @@ export class OutputQueue {
   private readonly held: HeldOutput[] = [];
   private nextOut = 0;
 
-  /** @param transmit writes one packet to the network; is told how long it waited. */
-  constructor(private readonly transmit: (packet: Buffer, heldMs: number) => void) {}
+  /**
+   * @param transmit writes one packet to the network; is told how long it waited for its acknowledgement, or null: it left by
+   * the right of the owner, without one.
+   */
+  constructor(private readonly transmit: (packet: Buffer, ackedAfterMs: number | null) => void) {}
 
   /** Packets waiting. */
   get length(): number {
@@ -55,7 +58,7 @@ export class OutputQueue {
           `output ${String(output.index)} needs log up to ${String(output.head)}, acknowledged is ${String(limit.acked)}`,
         );
       }
-      this.transmit(output.packet, performance.now() - output.since);
+      this.transmit(output.packet, limit.by === 'ack' ? performance.now() - output.since : null);
     });
   }
 

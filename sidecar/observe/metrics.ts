@@ -8,6 +8,8 @@ export interface MetricsSource {
   numbers(): Numbers | null;
   status(): Status | null;
   ring(): { readonly waits: number; readonly heldMs: number };
+  /** Packets for the guest dropped since this process began. */
+  droppedIngress(): number;
 }
 
 const MS_PER_S = 1000;
@@ -37,7 +39,6 @@ export class Metrics {
   readonly logBytes: Counter;
   readonly ackLatency: Histogram;
   readonly releasedOutputs: Counter;
-  readonly droppedIngress: Counter;
   readonly droppedOutputs: Counter;
   readonly failovers: Counter;
   readonly cloneSeconds: Histogram;
@@ -67,17 +68,13 @@ export class Metrics {
     );
     this.ackLatency = histogram(
       'ftvm_ack_latency_seconds',
-      'From an output to the acknowledgement it waits for',
+      'From an output to the acknowledgement it waits for; of those that wait for one',
       LATENCY_BUCKETS_S,
     );
     this.releasedOutputs = counter('ftvm_released_outputs_total', 'Packets of the guest that left this host');
-    this.droppedIngress = counter(
-      'ftvm_dropped_ingress_total',
-      'Packets for the guest dropped because its queue was full',
-    );
     this.droppedOutputs = counter(
       'ftvm_dropped_outputs_total',
-      'Packets of the guest dropped because the tap was full',
+      'Packets of the guest that were released, and dropped because the tap did not take them',
     );
     this.failovers = counter('ftvm_failovers_total', 'Times this side went live in the place of its primary');
     this.cloneSeconds = histogram(
@@ -87,7 +84,7 @@ export class Metrics {
     );
     this.clonePauseSeconds = histogram(
       'ftvm_clone_pause_seconds',
-      'How long the guest stood still at a clone point',
+      'How long the guest stood still at the clone point of a clone that was sent',
       LATENCY_BUCKETS_S,
     );
     this.divergences = counter(
@@ -96,6 +93,7 @@ export class Metrics {
     );
     this.reports = counter('ftvm_reports_total', 'Changes of role and phase and their reasons', ['reason']);
     this.gauges(source);
+    this.counters(source);
   }
 
   /** To be called with each status of the protocol. */
@@ -104,13 +102,16 @@ export class Metrics {
   }
 
   private gauges(source: MetricsSource): void {
-    const gauge = (name: string, help: string, read: () => number): void => {
+    /** `read` gives null: there is nothing to tell, and 0 would be a lie. */
+    const gauge = (name: string, help: string, read: () => number | null): void => {
       new Gauge({
         name,
         help,
         registers: [this.registry],
         collect() {
-          this.set(read());
+          const value = read();
+          if (value === null) this.remove();
+          else this.set(value);
         },
       });
     };
@@ -118,6 +119,7 @@ export class Metrics {
       const numbers = source.numbers();
       return numbers === null ? 0 : pick(numbers);
     };
+    const heardAge = number((n) => n.heardAgeMs / MS_PER_S);
     gauge(
       'ftvm_lag_seconds',
       'How far the backup is behind, in guest time',
@@ -145,8 +147,8 @@ export class Metrics {
     );
     gauge(
       'ftvm_heard_age_seconds',
-      'Age of the last thing heard from the other side',
-      number((n) => n.heardAgeMs / MS_PER_S),
+      'Age of the last thing heard from the other side; absent when there is none',
+      () => (hasPeer(source) ? heardAge() : null),
     );
     gauge(
       'ftvm_log_position',
@@ -156,18 +158,42 @@ export class Metrics {
     gauge('ftvm_protected', '1 while the pair is protected', () =>
       source.status()?.protection.word === 'Protected' ? 1 : 0,
     );
-    gauge(
-      'ftvm_unprotected_seconds',
+    gauge('ftvm_epoch', 'Epoch of the lease that this side knows', () => source.status()?.epoch ?? 0);
+    gauge('ftvm_primary', '1 while this side records', () => (source.status()?.role === 'primary' ? 1 : 0));
+  }
+
+  /** What somebody else counts, and is read when Prometheus asks. */
+  private counters(source: MetricsSource): void {
+    const counter = (name: string, help: string, read: () => number): void => {
+      new Counter({
+        name,
+        help,
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    };
+    counter('ftvm_dropped_ingress_total', 'Packets for the guest dropped because its queue was full', () =>
+      source.droppedIngress(),
+    );
+    counter(
+      'ftvm_unprotected_seconds_total',
       'Time that the guest ran here as primary without protection',
       () => this.unprotected.readMs() / MS_PER_S,
     );
-    gauge('ftvm_epoch', 'Epoch of the lease that this side knows', () => source.status()?.epoch ?? 0);
-    gauge('ftvm_primary', '1 while this side records', () => (source.status()?.role === 'primary' ? 1 : 0));
-    gauge('ftvm_ring_waits', 'Times the guest waited for room in the ring', () => source.ring().waits);
-    gauge(
-      'ftvm_guest_held_seconds',
+    counter(
+      'ftvm_ring_waits_total',
+      'Times the guest waited for room in the ring',
+      () => source.ring().waits,
+    );
+    counter(
+      'ftvm_guest_held_seconds_total',
       'Time the guest was held because its sidecar stood still',
       () => source.ring().heldMs / MS_PER_S,
     );
   }
 }
+
+const hasPeer = (source: MetricsSource): boolean => (source.status()?.peer ?? null) !== null;

@@ -34,6 +34,7 @@ function metricsOf(source: Partial<MetricsSource>): Metrics {
     numbers: () => null,
     status: () => null,
     ring: () => ({ waits: 0, heldMs: 0 }),
+    droppedIngress: () => 0,
   };
   return new Metrics({ vm: 'db1', host: 'h1' }, { ...none, ...source });
 }
@@ -50,7 +51,8 @@ async function sample(metrics: Metrics, name: string): Promise<number> {
 describe('metrics', () => {
   it('say what the protocol says, in base units', async () => {
     const ring = (): { waits: number; heldMs: number } => ({ waits: 5, heldMs: 1500 });
-    const metrics = metricsOf({ numbers: () => NUMBERS, status: () => STATUS, ring });
+    const droppedIngress = (): number => 11;
+    const metrics = metricsOf({ numbers: () => NUMBERS, status: () => STATUS, ring, droppedIngress });
     const expected: Record<string, number> = {
       ftvm_lag_seconds: 0.25,
       ftvm_held_outputs: 3,
@@ -62,10 +64,12 @@ describe('metrics', () => {
       ftvm_protected: 1,
       ftvm_epoch: 7,
       ftvm_primary: 1,
-      ftvm_ring_waits: 5,
-      ftvm_guest_held_seconds: 1.5,
+      ftvm_ring_waits_total: 5,
+      ftvm_guest_held_seconds_total: 1.5,
+      ftvm_dropped_ingress_total: 11,
     };
-    for (const [name, value] of Object.entries(expected))
+    // Read twice: what is counted elsewhere must not add up.
+    for (const [name, value] of [...Object.entries(expected), ...Object.entries(expected)])
       expect(await sample(metrics, name), name).to.equal(value);
   });
 
@@ -74,12 +78,34 @@ describe('metrics', () => {
     expect(await sample(metricsOf({}), 'ftvm_lag_seconds')).to.equal(0);
   });
 
+  it('tell no age of a peer that is not there', async () => {
+    let status: Status = { ...STATUS, peer: null };
+    const metrics = metricsOf({ numbers: () => NUMBERS, status: () => status });
+    const told = async (): Promise<string[]> =>
+      (await metrics.registry.metrics())
+        .split('\n')
+        .filter((line) => line.startsWith('ftvm_heard_age_seconds'));
+    expect(await told()).to.deep.equal([]);
+    status = STATUS;
+    expect(await sample(metrics, 'ftvm_heard_age_seconds')).to.equal(0.012);
+    status = { ...STATUS, peer: null };
+    expect(await told()).to.deep.equal([]);
+  });
+
+  it('that only grow are counters, by type and by name', async () => {
+    for (const { name, type } of await metricsOf({}).registry.getMetricsAsJSON()) {
+      if (name.startsWith('ftvm_sidecar_')) continue; // of Node
+      expect(String(type) === 'counter', name).to.equal(name.endsWith('_total'));
+    }
+  });
+
   it('count the time without protection, of a primary only', async () => {
     let now = 0;
     const none: MetricsSource = {
       numbers: () => null,
       status: () => null,
       ring: () => ({ waits: 0, heldMs: 0 }),
+      droppedIngress: () => 0,
     };
     const metrics = new Metrics({ vm: 'db1', host: 'h1' }, none, () => now);
     const alone: Status = {
@@ -89,7 +115,7 @@ describe('metrics', () => {
     const at = async (time: number, status: Status): Promise<number> => {
       now = time;
       metrics.statusChanged(status);
-      return sample(metrics, 'ftvm_unprotected_seconds');
+      return sample(metrics, 'ftvm_unprotected_seconds_total');
     };
     expect(await at(1000, { ...alone, role: 'backup' })).to.equal(0);
     expect(await at(2000, alone)).to.equal(0);

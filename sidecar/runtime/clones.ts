@@ -12,7 +12,7 @@ export interface ClonesOptions {
   readonly socketPath: string;
   readonly timeoutMs: Millis;
   readonly post: (event: ProtocolEvent) => void;
-  /** Time from the request to the last byte sent. */
+  /** Time from the request to the last byte sent. The guest has long gone on: how long it stood still is known. */
   readonly onSent: (tookMs: Millis) => void;
 }
 

@@ -78,6 +78,7 @@ export class SidecarHost {
           const { ringWaits, heldMs } = this.ring.snapshot();
           return { waits: ringWaits, heldMs };
         },
+        droppedIngress: () => this.netdev?.droppedPackets ?? 0,
       },
     );
     this.journal = new Journal((reason) => {
@@ -107,8 +108,8 @@ export class SidecarHost {
       },
       onError: this.fail,
     });
-    this.outputs = new OutputQueue((packet, heldMs) => {
-      this.transmit(packet, heldMs);
+    this.outputs = new OutputQueue((packet, ackedAfterMs) => {
+      this.transmit(packet, ackedAfterMs);
     });
     this.lease = new RedisLease(leaseOptions(config));
     this.lease.on('up', () => this.logger.info('the lease store answers', { reason: 'leaseUp' }));
@@ -215,6 +216,8 @@ export class SidecarHost {
       post,
       onSent: (tookMs) => {
         this.metrics.cloneSeconds.observe(tookMs / 1000);
+        if (!this.ring.closed)
+          this.metrics.clonePauseSeconds.observe(this.ring.snapshot().clonePauseUs / 1e6);
       },
     });
     this.core = new Sidecar({
@@ -287,21 +290,21 @@ export class SidecarHost {
     this.engine.observe(); // ships the log that this output waits for
   }
 
-  private transmit(packet: Buffer, heldMs: number): void {
-    this.metrics.releasedOutputs.inc();
-    this.metrics.ackLatency.observe(heldMs / 1000);
-    this.putOnTap(packet);
+  private transmit(packet: Buffer, ackedAfterMs: number | null): void {
+    if (ackedAfterMs !== null) this.metrics.ackLatency.observe(ackedAfterMs / 1000);
+    if (this.putOnTap(packet)) this.metrics.releasedOutputs.inc();
+    else this.metrics.droppedOutputs.inc();
   }
 
-  /** What the tap does not take (full, down, a length that no Ethernet has) is dropped, as a switch would. */
-  private putOnTap(packet: Buffer): void {
+  /** What the tap does not take (full, down, a length that no Ethernet has) is dropped, as a switch would: false. */
+  private putOnTap(packet: Buffer): boolean {
     try {
-      if (this.tap.write(packet)) return;
+      return this.tap.write(packet);
     } catch (error) {
       if (!(error instanceof AddonError)) throw error;
       this.logger.debug(error.message, { reason: error.code });
+      return false;
     }
-    this.metrics.droppedOutputs.inc();
   }
 
   private readonly end = ({ reason, detail }: Extract<Effect, { type: 'end' }>): void => {
