@@ -20,13 +20,15 @@ export const json = (value: unknown, status = 200): Answer => ({
 
 export const text = (body: string, status = 200): Answer => ({ status, type: 'text/plain', body });
 
-/** None of the routes reads a body; one that is sent all the same is cut off here. */
-const HEADER_TIMEOUT_MS = 5_000;
-const CONNECTIONS_MAX = 32;
+/** Who has not asked by then is shut out. None of the routes reads a body; one that is sent all the same is cut off. */
+const HEADER_TIMEOUT_MS = 2_000;
+/** How often that is looked at; Node's own 30 s are longer than a probe of health waits. */
+const CHECK_MS = 500;
+export const CONNECTIONS_MAX = 32;
 
 /** Listens. Rejects when it cannot (address in use, socket path too long). */
 export async function serveHttp(listen: ListenOptions, routes: Routes): Promise<Server> {
-  const server = createServer((request, response) => {
+  const server = createServer({ connectionsCheckingInterval: CHECK_MS }, (request, response) => {
     answer(routes, request).then(
       (made) => {
         write(response, made);

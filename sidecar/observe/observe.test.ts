@@ -3,9 +3,9 @@ import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { request, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createConnection, type AddressInfo } from 'node:net';
 import type { Numbers, Status } from '../protocol/status.js';
-import { json, serveHttp, text, type Routes } from './http.js';
+import { CONNECTIONS_MAX, json, serveHttp, text, type Routes } from './http.js';
 import { Metrics, type MetricsSource } from './metrics.js';
 
 const NUMBERS: Numbers = {
@@ -165,6 +165,11 @@ async function ask(
   };
 }
 
+async function expectRefused(port: number): Promise<void> {
+  const refused = await ask(port, 'GET', '/healthz').catch((caught: unknown) => caught);
+  expect(refused).to.be.instanceOf(Error);
+}
+
 const ROUTES: Routes = {
   'GET /status': () => json({ a: 1 }),
   'GET /healthz': () => text('ok\n'),
@@ -205,6 +210,17 @@ describe('HTTP', () => {
       expect(await ask(port, 'GET', '/broken')).to.include({ status: 500, body: 'Error: no luck\n' });
       expect(await ask(port, 'GET', '/throws')).to.include({ status: 500, body: 'Error: no luck either\n' });
     }));
+
+  it('answers soon, also when as many as are let in have connected and ask nothing', () =>
+    withServer(ROUTES, async (port) => {
+      const idle = Array.from({ length: CONNECTIONS_MAX }, () =>
+        createConnection(port, '127.0.0.1').on('error', () => undefined),
+      );
+      await Promise.all(idle.map((socket) => once(socket, 'connect')));
+      await expectRefused(port);
+      await Promise.all(idle.map((socket) => once(socket.resume(), 'close')));
+      expect((await ask(port, 'GET', '/healthz')).status).to.equal(200);
+    })).timeout(10_000);
 
   it('rejects when its address is taken', () =>
     withServer(ROUTES, async (port) => {
