@@ -18,6 +18,13 @@ const ipv4Frame = (mac: string, ip: string): Buffer =>
 const ipv6Frame = (mac: string, ip: string): Buffer =>
   bytes('333300000001', mac, '86dd', '60000000000006ff', ip, 'ff020000000000000000000000000001');
 
+const icmpv6Frame = (source: string, message: string): Buffer =>
+  bytes('333300000001', HEX, '86dd6000000000203aff', source, 'ff020000000000000000000000000001', message);
+const solicitation = (source: string): Buffer =>
+  icmpv6Frame(source, `8700000000000000fe8000000000000000000000000000aa`);
+const advertisement = (source: string, target: string): Buffer =>
+  icmpv6Frame(source, `8800000020000000${target}`);
+
 // Read back by tcpdump -vv: Reverse Request; Request and Reply 192.168.10.2; NA with `icmp6 sum ok`, Flags [override].
 const RARP = ['ffffffffffff', HEX, '8035', '0001080006040003', HEX, '00000000', HEX, '00000000', PAD].join(
   '',
@@ -56,6 +63,36 @@ describe("guest's addresses", () => {
 
   it('IPv6 is announced by an unsolicited neighbour advertisement', () => {
     expect(told(ipv6Frame(HEX, IP6))).to.deep.equal([RARP, ADVERTISEMENT]);
+  });
+
+  it('IPv4 that the guest only forwards is not announced once it has claimed its own, whichever came first', () => {
+    const foreign = ipv4Frame(HEX, 'c0a80aee');
+    expect(told(foreign, arpFrame(HEX, IP4), foreign)).to.deep.equal([RARP, REQUEST, REPLY]);
+    expect(told(arpFrame(HEX, IP4), foreign)).to.deep.equal([RARP, REQUEST, REPLY]);
+  });
+
+  it('IPv6 likewise, claimed by a solicitation or by an advertisement', () => {
+    const foreign = ipv6Frame(HEX, '20010db80000000000000000000000ee');
+    expect(told(foreign, solicitation(IP6), foreign)).to.deep.equal([RARP, ADVERTISEMENT]);
+    expect(told(foreign, advertisement(IP6, IP6))).to.deep.equal([RARP, ADVERTISEMENT]);
+    const second = '20010db8000000000000000000000002';
+    expect(told(advertisement(IP6, second))[1]).to.include(`20000000${second}`);
+  });
+
+  it('what is claimed of one family says nothing of the other', () => {
+    expect(told(arpFrame(HEX, IP4), ipv6Frame(HEX, IP6))).to.deep.equal([
+      RARP,
+      REQUEST,
+      REPLY,
+      ADVERTISEMENT,
+    ]);
+    expect(told(solicitation(IP6), ipv4Frame(HEX, IP4))).to.deep.equal([RARP, REQUEST, REPLY, ADVERTISEMENT]);
+  });
+
+  it('a guest that speaks ARP for another host, or asks whether an address is free, has claimed nothing', () => {
+    const proxy = bytes('ffffffffffff', HEX, '0806', '0001080006040002', OTHER, 'c0a80aee', OTHER, IP4);
+    expect(told(proxy, solicitation('0'.repeat(32)))).to.deep.equal([RARP]);
+    expect(told(solicitation('0'.repeat(32)), ipv6Frame(HEX, IP6))).to.deep.equal([RARP, ADVERTISEMENT]);
   });
 
   it('the same address is announced once', () => {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Where a guest's addresses are: learned from the frames that the guest itself sends, told to the network after a
- * failover. ARP: RFC 826, announcements RFC 5227; RARP: RFC 903; neighbour advertisements: RFC 4861 4.4.
+ * failover. ARP: RFC 826, announcements RFC 5227; RARP: RFC 903; neighbour discovery: RFC 4861 4.3 and 4.4.
+ *
+ * An address is the guest's own for certain where it speaks of itself: as the sender of ARP, as the source of a neighbour
+ * solicitation, as the target of its advertisement. A packet may be one that it forwards: its source counts only as long as
+ * the guest has claimed no address of that family (one that has just been cloned may not have to ask for a while).
  */
 
 const MAC_BYTES = 6;
@@ -16,6 +20,7 @@ const BROADCAST = Buffer.alloc(MAC_BYTES, 0xff);
 const ZERO_MAC = Buffer.alloc(MAC_BYTES);
 
 const ARP_BYTES = 28;
+const ARP_SENDER_MAC = ETHERNET_HEADER_BYTES + 8;
 const ARP_SENDER_IP = ETHERNET_HEADER_BYTES + 14;
 const OP_REQUEST = 1;
 const OP_REPLY = 2;
@@ -24,7 +29,11 @@ const OP_RARP_REQUEST = 3;
 const IPV4_SOURCE = ETHERNET_HEADER_BYTES + 12;
 const IPV6_SOURCE = ETHERNET_HEADER_BYTES + 8;
 const IPV6_HEADER_BYTES = 40;
+const IPV6_NEXT_HEADER = ETHERNET_HEADER_BYTES + 6;
 const ICMPV6 = 58;
+const ICMPV6_TYPE = ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
+const ICMPV6_TARGET = ICMPV6_TYPE + 8;
+const NEIGHBOR_SOLICITATION = 135;
 const NEIGHBOR_ADVERTISEMENT = 136;
 /** ff02::1, all nodes of the link. */
 const ALL_NODES = Buffer.from('ff020000000000000000000000000001', 'hex');
@@ -40,20 +49,18 @@ export const ADDRESSES_MAX = 64;
 /** `52:54:00:12:34:56` as bytes. The caller has checked the form. */
 export const macBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
 
-/** The guest's addresses, by what it sent. */
-export class GuestAddresses {
-  private readonly mac: Buffer;
-  /** Hex of 4 or 16 bytes; in order of last use. */
+interface Learned {
+  readonly address: Buffer;
+  /** The guest says that it is its own. */
+  readonly isClaimed: boolean;
+}
+
+/** Addresses in order of last use, so many at most. */
+class RecentAddresses {
+  /** Hex. */
   private readonly seen = new Set<string>();
 
-  constructor(mac: string) {
-    this.mac = macBytes(mac);
-  }
-
-  /** Takes a frame that the guest sent. */
-  learn(frame: Buffer): void {
-    const address = sourceAddress(frame, this.mac);
-    if (address === null || address.every((byte) => byte === 0)) return;
+  add(address: Buffer): void {
     const key = address.toString('hex');
     this.seen.delete(key);
     this.seen.add(key);
@@ -64,37 +71,89 @@ export class GuestAddresses {
     }
   }
 
+  all(): Buffer[] {
+    return [...this.seen].map((key) => Buffer.from(key, 'hex'));
+  }
+}
+
+/** Those of IPv4, or those of IPv6. */
+class Family {
+  private readonly claimed = new RecentAddresses();
+  private readonly used = new RecentAddresses();
+
+  learn({ address, isClaimed }: Learned): void {
+    (isClaimed ? this.claimed : this.used).add(address);
+  }
+
+  /** The guest's own, as far as is known. */
+  own(): Buffer[] {
+    const claimed = this.claimed.all();
+    return claimed.length > 0 ? claimed : this.used.all();
+  }
+}
+
+/** The guest's addresses, by what it sent. */
+export class GuestAddresses {
+  private readonly mac: Buffer;
+  private readonly ipv4 = new Family();
+  private readonly ipv6 = new Family();
+
+  constructor(mac: string) {
+    this.mac = macBytes(mac);
+  }
+
+  /** Takes a frame that the guest sent. */
+  learn(frame: Buffer): void {
+    const learned = learnedFrom(frame, this.mac);
+    if (learned === null || learned.address.every((byte) => byte === 0)) return;
+    (learned.address.length === 4 ? this.ipv4 : this.ipv6).learn(learned);
+  }
+
   /** Frames that tell switches and neighbours that the guest is here now. The first needs no address. */
   announcements(): Buffer[] {
     const frames = [arp(TYPE_RARP, OP_RARP_REQUEST, this.mac, Buffer.alloc(4), this.mac)];
-    for (const key of this.seen) {
-      const address = Buffer.from(key, 'hex');
-      if (address.length === 4) {
-        frames.push(arp(TYPE_ARP, OP_REQUEST, this.mac, address, ZERO_MAC));
-        frames.push(arp(TYPE_ARP, OP_REPLY, this.mac, address, BROADCAST));
-      } else {
-        frames.push(neighborAdvertisement(this.mac, address));
-      }
+    for (const address of this.ipv4.own()) {
+      frames.push(arp(TYPE_ARP, OP_REQUEST, this.mac, address, ZERO_MAC));
+      frames.push(arp(TYPE_ARP, OP_REPLY, this.mac, address, BROADCAST));
     }
+    for (const address of this.ipv6.own()) frames.push(neighborAdvertisement(this.mac, address));
     return frames;
   }
 }
 
-function sourceAddress(frame: Buffer, mac: Buffer): Buffer | null {
+function learnedFrom(frame: Buffer, mac: Buffer): Learned | null {
   if (frame.length < ETHERNET_HEADER_BYTES || !frame.subarray(MAC_BYTES, 2 * MAC_BYTES).equals(mac))
     return null;
-  const cut = (at: number, bytes: number): Buffer | null =>
-    frame.length >= at + bytes ? frame.subarray(at, at + bytes) : null;
   switch (frame.readUInt16BE(2 * MAC_BYTES)) {
     case TYPE_ARP:
-      return cut(ARP_SENDER_IP, 4);
+      // Another MAC as the sender: the guest speaks for somebody else.
+      return cut(frame, ARP_SENDER_MAC, MAC_BYTES)?.equals(mac) === true
+        ? learned(cut(frame, ARP_SENDER_IP, 4), true)
+        : null;
     case TYPE_IPV4:
-      return cut(IPV4_SOURCE, 4);
+      return learned(cut(frame, IPV4_SOURCE, 4), false);
     case TYPE_IPV6:
-      return cut(IPV6_SOURCE, 16);
+      return learnedFromIpv6(frame);
     default:
       return null;
   }
+}
+
+/** Neighbour discovery has no header between IPv6's and its own, and no router forwards it. */
+function learnedFromIpv6(frame: Buffer): Learned | null {
+  const isIcmp = frame.length > ICMPV6_TYPE && frame.readUInt8(IPV6_NEXT_HEADER) === ICMPV6;
+  const type = isIcmp ? frame.readUInt8(ICMPV6_TYPE) : null;
+  if (type === NEIGHBOR_ADVERTISEMENT) return learned(cut(frame, ICMPV6_TARGET, 16), true);
+  return learned(cut(frame, IPV6_SOURCE, 16), type === NEIGHBOR_SOLICITATION);
+}
+
+function learned(address: Buffer | null, isClaimed: boolean): Learned | null {
+  return address === null ? null : { address, isClaimed };
+}
+
+/** Null when the frame ends before. */
+function cut(frame: Buffer, at: number, bytes: number): Buffer | null {
+  return frame.length >= at + bytes ? frame.subarray(at, at + bytes) : null;
 }
 
 function ethernet(to: Buffer, from: Buffer, type: number, payload: Buffer): Buffer {
