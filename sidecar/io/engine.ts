@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The record/replay engine as the protocol sees it: positions and states, read from the ring the shim shares. */
-import type { Ring } from '../../native/addon/index.js';
+import type { Ring, RingSnapshot } from '../../native/addon/index.js';
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { EngineIdentity, Lsn } from '../protocol/types.js';
 import { PacketMarks } from './packet-marks.js';
 
 /** Log is shipped in batches of at least this age, unless an output is waiting for it. */
 const WATCH_INTERVAL_US = 300;
+
+type EngineRing = Pick<
+  Ring,
+  'closed' | 'consumed' | 'netLogged' | 'produced' | 'snapshot' | 'state' | 'watch'
+>;
 
 /** Turns what the shim changes in the ring into events, each once, in the order that the protocol wants. */
 export class Engine {
@@ -21,11 +26,13 @@ export class Engine {
   /**
    * @param post takes the events; may call back into this object.
    * @param onClonePoint takes a new clone point: the position, and how many frames the guest had sent before it.
+   * @param isCloning whether a clone point is awaited.
    */
   constructor(
-    private readonly ring: Ring,
+    private readonly ring: EngineRing,
     private readonly post: (event: ProtocolEvent) => void,
     private readonly onClonePoint: (lsn: Lsn, frames: number) => void,
+    private readonly isCloning: () => boolean,
   ) {
     this.pointsSeen = ring.snapshot().cloneAttempt;
   }
@@ -59,13 +66,14 @@ export class Engine {
     else if (state === 'live' || state === 'recording') this.observeRecorder();
   }
 
-  /** Tells the engine's signs of life; to be called with each tick. */
-  observeBeat(): void {
+  /** Tells what is looked at with each tick only: the engine's signs of life, and a clone point that nobody awaits. */
+  observeSlowly(): void {
     if (this.ring.closed) return;
-    const beat = this.ring.snapshot().qemuBeat;
-    if (beat === this.beat) return;
-    this.beat = beat;
-    this.post({ type: 'engineBeat', beat });
+    const snapshot = this.ring.snapshot();
+    this.tellPoint(snapshot);
+    if (snapshot.qemuBeat === this.beat) return;
+    this.beat = snapshot.qemuBeat;
+    this.post({ type: 'engineBeat', beat: this.beat });
   }
 
   /** Whether QEMU has opened its log, so that `identity` can be read. @throws EngineError when it refused. */
@@ -90,19 +98,19 @@ export class Engine {
 
   private observeRecorder(): void {
     this.observeLive();
-    this.observePoint();
+    // A clone point comes before the log that was made after it. The whole control page is read for it: a few µs that each
+    // output would pay. One of a clone that was given up, for which QEMU's migration is over, has time until the next tick.
+    if (this.isCloning()) this.tellPoint(this.ring.snapshot());
     const produced = this.head();
     if (produced === this.produced) return;
     this.produced = produced;
     this.post({ type: 'produced', lsn: produced });
   }
 
-  /** A clone point comes before the log that was made after it. */
-  private observePoint(): void {
-    const snapshot = this.ring.snapshot();
-    if (snapshot.cloneAttempt === this.pointsSeen || snapshot.cloneState !== 'point') return;
-    this.pointsSeen = snapshot.cloneAttempt;
-    this.onClonePoint(snapshot.cloneLsn, snapshot.cloneFrames);
+  private tellPoint({ cloneAttempt, cloneState, cloneLsn, cloneFrames }: RingSnapshot): void {
+    if (cloneAttempt === this.pointsSeen || cloneState !== 'point') return;
+    this.pointsSeen = cloneAttempt;
+    this.onClonePoint(cloneLsn, cloneFrames);
   }
 
   private observeConsumed(): void {

@@ -17,7 +17,7 @@ interface Made {
   readonly events: ProtocolEvent[];
 }
 
-function clonesWith(links: Partial<ClonesOptions['links']>): Made {
+function clonesWith(links: Partial<ClonesOptions['links']>, more: Partial<ClonesOptions> = {}): Made {
   const events: ProtocolEvent[] = [];
   const unused = (): never => {
     throw new Error('not to be called');
@@ -25,10 +25,12 @@ function clonesWith(links: Partial<ClonesOptions['links']>): Made {
   const clones = new Clones({
     qmp,
     links: { cloneFrom: unused, cloneTo: unused, ...links },
-    socketPath: '/nowhere',
+    socketPath: '/nonexistent/clone.sock',
     timeoutMs: 1_000,
     post: (event) => events.push(event),
     onSent: unused,
+    onMigrationOver: unused,
+    ...more,
   });
   return { clones, events };
 }
@@ -69,7 +71,29 @@ describe('clones', () => {
     clones.send(1, 7);
     await turn();
     clones.abort(1);
+    expect(clones.isSending).to.equal(true);
     await turn();
+    expect(clones.isSending).to.equal(false);
     expect(events).to.deep.equal([{ type: 'cloneFailed', attempt: 1, detail: 'given up' }]);
+  });
+
+  it('whose migration came to its point late tell it as their own, before the next one begins', async () => {
+    const { clones, events } = clonesWith(
+      { cloneFrom: () => Promise.resolve(new PassThrough() as unknown as TLSSocket) },
+      {
+        onMigrationOver: () => {
+          expect(clones.isSending).to.equal(true);
+          clones.point(500, 3);
+        },
+      },
+    );
+    clones.send(1, 7);
+    clones.abort(1);
+    clones.send(2, 8);
+    while (clones.isSending) await turn();
+    const told = events.map((event) =>
+      'attempt' in event ? `${event.type} ${String(event.attempt)}` : event.type,
+    );
+    expect(told).to.deep.equal(['cloneFailed 1', 'clonePoint 2', 'cloneFailed 2']);
   });
 });

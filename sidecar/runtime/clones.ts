@@ -14,6 +14,8 @@ export interface ClonesOptions {
   readonly post: (event: ProtocolEvent) => void;
   /** Time from the request to the last byte sent. The guest has long gone on: how long it stood still is known. */
   readonly onSent: (tookMs: Millis) => void;
+  /** The last moment at which a clone point that the migration came to is still known to be its own. */
+  readonly onMigrationOver: () => void;
 }
 
 interface UnderWay {
@@ -30,12 +32,21 @@ export class Clones {
   /** A migration that was given up must have ended in QEMU before the next one. */
   private last: Promise<void> = Promise.resolve();
 
+  /** Clones that were asked for and are not over, those given up included. */
+  private sending = 0;
+
   constructor(private readonly options: ClonesOptions) {}
+
+  /** QEMU's migration may come to its clone point. */
+  get isSending(): boolean {
+    return this.sending > 0;
+  }
 
   /** Ends in `cloneSent` or `cloneFailed`, with a `clonePoint` on the way. */
   send(attempt: number, link: LinkId): void {
     const abort = new AbortController();
     this.underWay = { attempt, abort };
+    this.sending += 1;
     const startedAt = performance.now();
     this.last = this.last
       .then(() => this.transfer(attempt, link, abort.signal))
@@ -47,7 +58,10 @@ export class Clones {
         (error: unknown) => {
           this.options.post({ type: 'cloneFailed', attempt, detail: (error as Error).message });
         },
-      );
+      )
+      .finally(() => {
+        this.sending -= 1;
+      });
   }
 
   /** The guest came to rest: for the clone that is under way. */
@@ -89,7 +103,11 @@ export class Clones {
     signal.throwIfAborted();
     const stream = await this.options.links.cloneFrom(link, signal);
     this.migrating = attempt;
-    await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
+    try {
+      await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
+    } finally {
+      this.options.onMigrationOver();
+    }
   }
 
   private async load(signal: AbortSignal): Promise<void> {

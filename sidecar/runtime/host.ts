@@ -91,7 +91,12 @@ export class SidecarHost {
       beatTimeoutMs: limits.deadAfterMs,
       quiesceMsMax: config.ring.quiesceMsMax,
     });
-    this.engine = new Engine(this.ring, this.post, (lsn, frames) => this.clones?.point(lsn, frames));
+    this.engine = new Engine(
+      this.ring,
+      this.post,
+      (lsn, frames) => this.clones?.point(lsn, frames),
+      () => this.clones?.isSending ?? false,
+    );
     this.engineEnd = new EngineEnd({
       exited: () => {
         this.post({ type: 'engineExited' });
@@ -214,6 +219,9 @@ export class SidecarHost {
       socketPath: config.cloneSocket,
       timeoutMs: limits.cloneGiveUpMs,
       post,
+      onMigrationOver: () => {
+        this.engine.observe();
+      },
       onSent: (tookMs) => {
         this.metrics.cloneSeconds.observe(tookMs / 1000);
         if (!this.ring.closed)
@@ -275,7 +283,7 @@ export class SidecarHost {
       if (this.ending) return;
       this.ring.beat();
       this.engine.observe();
-      this.engine.observeBeat();
+      this.engine.observeSlowly();
       this.post({ type: 'tick' });
     });
   }
