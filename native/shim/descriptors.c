@@ -44,8 +44,6 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length
 SHIM_EXPORT int close(int fd)
 {
     if (shim_role() != ROLE_INERT && fd >= 0) {
-        if (stream_spares(fd))
-            return 0;
         output_closed(fd);
         stream_closed(fd);
     }

@@ -88,6 +88,7 @@ FAKE_VOID(bdrv_drain_all, (void))
 FAKE_VALUE(int, bdrv_flush_all, (void), 0)
 FAKE_VALUE(bool, migrate_background_snapshot, (void), false)
 FAKE_VALUE(bool, migration_is_running, (void), false)
+FAKE_VOID(uffd_close_fd, (int fd))
 FAKE_VOID(icount_account_warp_timer, (void))
 FAKE_VOID(icount_handle_deadline, (void))
 FAKE_VALUE(int64_t, icount_get_raw, (void), (int64_t)fake_icount)
@@ -214,6 +215,12 @@ void fake_advance_icount(uint64_t icount)
     void (*volatile call)(uint64_t) = replay_advance_current_icount;
     fake_icount = icount;
     call(icount);
+}
+
+void fake_close_userfaultfd(int fd)
+{
+    void (*volatile call)(int) = uffd_close_fd;
+    call(fd);
 }
 
 void fake_set_locked(bool now)

@@ -30,6 +30,7 @@ void fake_set_block_request_id(uint64_t id);
 
 int64_t fake_save_clock(int kind, int64_t ns);
 void fake_advance_icount(uint64_t icount);
+void fake_close_userfaultfd(int fd);
 void fake_set_locked(bool locked);
 
 #endif

@@ -2,14 +2,14 @@
 # The shim: one shared object for LD_PRELOAD, and unit tests of what can be tested without QEMU.
 BUILD ?= ../build/native
 SHIM_BUILD := $(BUILD)/shim
-SHIM_C := $(sort $(filter-out %_test.c shim/fake_qemu.c,$(wildcard shim/*.c)))
+SHIM_C := $(sort $(filter-out %_test.c shim/fake_%.c,$(wildcard shim/*.c)))
 SHIM_H := $(wildcard shim/*.h) $(wildcard ftlog/*.h)
 SHIM_TESTS := $(patsubst shim/%_test.c,$(SHIM_BUILD)/%_test,$(wildcard shim/*_test.c))
 SHIM_WARNINGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 SHIM_FLAGS := $(SHIM_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-plt
 SHIM_SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-all: $(BUILD)/lockstep-shim.so
+all: $(BUILD)/lockstep-shim.so $(SHIM_BUILD)/fake_kernel.so
 test: shim-test
 lint: shim-lint
 format: shim-format
@@ -20,7 +20,12 @@ $(BUILD)/lockstep-shim.so: $(SHIM_C) $(SHIM_H) ftlog/parse.c shim/module.mk
 	@mkdir -p $(@D)
 	$(CC) $(SHIM_FLAGS) -shared -Wl,-z,defs,-z,now -o $@ $(SHIM_C) ftlog/parse.c -ldl -lpthread
 
-# The same with sanitizers, to run inside a stock QEMU. Undefined behaviour traps:
+# For tests with a real QEMU, preloaded behind the shim.
+$(SHIM_BUILD)/fake_kernel.so: shim/fake_kernel.c shim/module.mk
+	@mkdir -p $(@D)
+	$(CC) $(SHIM_FLAGS) -shared -Wl,-z,defs -o $@ shim/fake_kernel.c -ldl
+
+# The shim with sanitizers, to run inside a stock QEMU. Undefined behaviour traps:
 #   LD_PRELOAD=.../lockstep-shim-ubsan.so
 # Addresses (QEMU itself is not instrumented; its coroutines make ASan warn about stacks once):
 #   LD_PRELOAD="$(gcc -print-file-name=libasan.so) .../lockstep-shim-asan.so" ASAN_OPTIONS=detect_leaks=0

@@ -112,13 +112,14 @@ void clock_install(void);
 void clock_seen(unsigned kind, int64_t ns);
 void clock_gone_live(void);
 
-/* timer.c, pace.c, clone.c, advance.c, notify.c: functions of QEMU that are replaced. */
+/* Functions of QEMU that are replaced, each in the file of its name. */
 void notify_install(void);
 void demand_install(void);
 void advance_install(void);
 void timer_install(void);
 void pace_install(void);
 void clone_install(void);
+void tracking_install(void);
 
 /* events.c: main thread, no lock held. True: something was done, go round the loop again. */
 bool events_deliver(void);
@@ -159,7 +160,6 @@ ssize_t stream_send(int fd, const struct msghdr *message);
 /* Memory was write-protected by this userfaultfd, or the protection of some lifted. */
 void stream_protection_changed(int fd, bool protected);
 /* Any descriptor is about to be closed. */
-bool stream_spares(int fd); /* true: it must not be */
 void stream_closed(int fd);
 
 #endif

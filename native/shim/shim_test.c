@@ -570,6 +570,18 @@ static void sends_are_whole_and_counted(void)
     close(fd);
 }
 
+static void what_is_no_userfaultfd_is_not_closed(void)
+{
+    start_recording();
+    int fd = open("/dev/null", O_RDONLY);
+    CHECK(fd > 0 && fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    fake_close_userfaultfd(-1);
+    fake_close_userfaultfd(STDIN_FILENO);
+    CHECK(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    fake_close_userfaultfd(fd);
+    CHECK(fcntl(fd, F_GETFD) < 0 && errno == EBADF);
+}
+
 static const struct test {
     const char *name;
     void (*run)(void);
@@ -601,6 +613,7 @@ static const struct test {
     TEST(other_files_are_left_alone),
     TEST(children_inherit_nothing),
     TEST(sends_are_whole_and_counted),
+    TEST(what_is_no_userfaultfd_is_not_closed),
 };
 
 static bool passes(const char *program, const struct test *test)

@@ -151,14 +151,6 @@ void stream_protection_changed(int fd, bool protected)
         send_until(stream, PIECE_BYTES, true);
 }
 
-/* QEMU that gives a clone up before it tracks writes closes the userfaultfd that it has not opened,
- * by the number 0 of its cleared memory (ram_write_tracking_stop): that one is somebody else's. */
-bool stream_spares(int fd)
-{
-    return fd == 0 && !shim_in_main_thread && atomic_load(&stream_fd) != NO_FD &&
-           atomic_load(&faults_fd) == NO_FD;
-}
-
 static void give_memory_back(void)
 {
     if (kept.bytes != NULL)

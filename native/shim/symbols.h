@@ -55,6 +55,7 @@ struct qemu_version_info {
     F(int, bdrv_flush_all, (void))                                                                 \
     F(bool, migrate_background_snapshot, (void))                                                   \
     F(bool, migration_is_running, (void))                                                          \
+    F(void, uffd_close_fd, (int fd))                                                               \
     F(void, icount_account_warp_timer, (void))                                                     \
     F(void, icount_handle_deadline, (void))                                                        \
     F(int64_t, icount_get_raw, (void))                                                             \

@@ -46,7 +46,8 @@ export class LoneQemu {
     private readonly sockets: readonly Socket[],
   ) {}
 
-  static async start(folder: string, mode: RingStart): Promise<LoneQemu> {
+  /** @param refuses while a file of this name exists, the kernel refuses to write-protect memory (fake_kernel.c) */
+  static async start(folder: string, mode: RingStart, refuses?: string): Promise<LoneQemu> {
     const at = (name: string): string => join(folder, name);
     const ring = Ring.create(at('ring'), {
       ringBytes: RING_BYTES,
@@ -73,11 +74,15 @@ export class LoneQemu {
         agentChannelSocket: at('agent'),
       },
     });
-    const shim = join(ROOT, 'build/native/lockstep-shim.so');
+    const shim = [
+      join(ROOT, 'build/native/lockstep-shim.so'),
+      ...(refuses === undefined ? [] : [join(ROOT, 'build/native/shim/fake_kernel.so')]),
+    ].join(' ');
     const child = spawn(program ?? '', args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         ...process.env,
+        ...(refuses === undefined ? {} : { FAKE_KERNEL_REFUSES: refuses }),
         ...shimEnvironment({ shim, ring: at('ring'), netSocket: at('net'), cloneSocket: at('clone') }),
       },
     });

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shim in a real QEMU with KubeVirt's device set: clone, crash, go live, clone again. The log is cut at a
 // random byte each time, as a crash cuts it: the backup must go on from the last whole event.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { EVENT_BYTES_MAX } from '../../native/addon/index.js';
 import { LoneQemu, until } from './lone-qemu.js';
 
 const CYCLES = Number(process.env['LOCKSTEP_SHIM_CYCLES'] ?? 4);
 const SEED = Number(process.env['LOCKSTEP_SHIM_SEED'] ?? 1);
+const POLL_MS = 20;
 const CUT_BYTES_MAX = 3_000;
 const RUN_BYTES = 5_000;
 const COPY_BYTES_MAX = 1024 * 1024;
@@ -58,14 +60,18 @@ class Follower {
   }
 }
 
-async function clone(source: LoneQemu, backup: LoneQemu): Promise<Follower> {
-  const before = source.ring.snapshot().cloneAttempt;
+async function migrate(source: LoneQemu, backup: LoneQemu): Promise<void> {
   const uri = `unix:${join(backup.folder, 'migration')}`;
   await backup.qmp.execute('migrate-set-parameters', { 'announce-rounds': 0 });
   await backup.qmp.execute('migrate-incoming', { uri });
   const capabilities = [{ capability: 'background-snapshot', state: true }];
   await source.qmp.execute('migrate-set-capabilities', { capabilities });
   await source.qmp.execute('migrate', { uri });
+}
+
+async function clone(source: LoneQemu, backup: LoneQemu): Promise<Follower> {
+  const before = source.ring.snapshot().cloneAttempt;
+  await migrate(source, backup);
   await until(() => {
     const now = source.ring.snapshot();
     return now.cloneAttempt !== before && now.cloneState === 'point';
@@ -73,6 +79,15 @@ async function clone(source: LoneQemu, backup: LoneQemu): Promise<Follower> {
   const follower = new Follower(source, backup, source.ring.snapshot().cloneLsn);
   await until(() => backup.ring.state === 'replaying', 'the load');
   return follower;
+}
+
+async function migrationIs(source: LoneQemu, wanted: string): Promise<void> {
+  let status = '';
+  while (status !== wanted) {
+    ({ status } = (await source.qmp.execute('query-migrate')) as { status: string });
+    expect(['setup', 'active', wanted]).to.include(status);
+    await sleep(POLL_MS);
+  }
 }
 
 async function catchUp(source: LoneQemu, backup: LoneQemu): Promise<void> {
@@ -92,10 +107,10 @@ describe('the shim in a real QEMU', function () {
   let folder = '';
   const qemus: LoneQemu[] = [];
 
-  const start = async (mode: 'record' | 'replay'): Promise<LoneQemu> => {
+  const start = async (mode: 'record' | 'replay', refuses?: string): Promise<LoneQemu> => {
     const own = join(folder, String(qemus.length));
     mkdirSync(own);
-    const qemu = await LoneQemu.start(own, mode);
+    const qemu = await LoneQemu.start(own, mode, refuses);
     qemus.push(qemu);
     return qemu;
   };
@@ -158,5 +173,25 @@ describe('the shim in a real QEMU', function () {
     await until(() => ticks(primary.serial()).length > seen, 'the primary to go on');
     backup.ring.kill();
     await until(() => backup.hasExited, 'kill to be obeyed');
+  });
+
+  it('a clone whose memory cannot be write-protected fails alone, and the next one works', async function () {
+    this.timeout(180_000);
+    const refuses = join(folder, 'refuses');
+    const primary = await start('record', refuses);
+    await until(() => primary.serial().includes('tick 3 '), 'the guest to boot');
+    writeFileSync(refuses, '');
+    const failing = await start('replay');
+    await migrate(primary, failing);
+    await migrationIs(primary, 'failed');
+    primary.ring.setRetain(false);
+    rmSync(refuses);
+    const seen = ticks(primary.serial()).length;
+    await until(() => ticks(primary.serial()).length >= seen + 3, 'the guest to go on');
+    await failing.end();
+    const backup = await start('replay');
+    await clone(primary, backup);
+    await catchUp(primary, backup);
+    await migrationIs(primary, 'completed');
   });
 });
