@@ -343,6 +343,11 @@ int64_t ftlog_event_decode(const uint8_t *p, uint64_t available, struct ftlog_ev
     return length;
 }
 
+int ftlog_event_device(const uint8_t *event)
+{
+    return event[0] == FTLOG_KIND_CHAR_READ || event[0] == FTLOG_KIND_NET ? event[1] : -1;
+}
+
 const char *ftlog_event_name(unsigned kind)
 {
     return kind < FTLOG_KIND_COUNT ? kinds[kind].name : NULL;

@@ -97,6 +97,10 @@ struct ftlog_event {
 /* Like ftlog_event_length, and fills *event when the result is > 0. */
 int64_t ftlog_event_decode(const uint8_t *p, uint64_t available, struct ftlog_event *event);
 
+/* The number of the device that a whole event is for, -1 when its kind is for none. How many there
+ * are only QEMU knows, which uses it as an index. */
+int ftlog_event_device(const uint8_t *event);
+
 /* "net", "clock-host", ...; NULL for a kind that this log version does not have. */
 const char *ftlog_event_name(unsigned kind);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-or-later */
 /* libFuzzer target: walks any bytes as a log; what must hold of any input is asserted. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "parse.h"
 
@@ -19,6 +20,12 @@ static void fields_lie_inside(const struct ftlog_event *event)
         MUST(field->name);
         MUST((uint64_t)field->offset + field->length <= event->length);
     }
+}
+
+static void device_is_its_field(const uint8_t *p, const struct ftlog_event *event)
+{
+    const bool has = event->field_count > 0 && strcmp(event->fields[0].name, "device") == 0;
+    MUST(ftlog_event_device(p) == (has ? (int)event->fields[0].value : -1));
 }
 
 static void shorter_is_incomplete(const uint8_t *p, int64_t length)
@@ -51,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST((uint64_t)length <= size - at && (uint64_t)length <= FTLOG_EVENT_BYTES_MAX);
         shorter_is_incomplete(data + at, length);
         fields_lie_inside(&event);
+        device_is_its_field(data + at, &event);
         at += (size_t)length;
     }
     return 0;

@@ -98,6 +98,16 @@ static void test_every_layout(void)
     }
 }
 
+static void test_device_of_an_event(void)
+{
+    put("07 03 00000000");
+    CHECK(ftlog_event_device(room) == 3);
+    put("09 ff 00000000 00000000");
+    CHECK(ftlog_event_device(room) == 255);
+    put("08 00000000000000ff");
+    CHECK(ftlog_event_device(room) == -1);
+}
+
 static void test_kinds_without_payload(void)
 {
     for (unsigned kind = 0; kind < 256; kind++) {
@@ -193,6 +203,7 @@ static void test_error_names(void)
 int main(void)
 {
     test_every_layout();
+    test_device_of_an_event();
     test_kinds_without_payload();
     test_names_differ();
     test_bounds();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "symbols.h"
 
 #undef putc
@@ -18,7 +19,13 @@
 #define FAKE __attribute__((noinline, visibility("default"), used))
 #define LONG_ENOUGH __asm__ volatile(".skip 32, 0x90")
 
-enum { STATE_BYTES = 128, BLOCK_REQUEST_ID_AT = 48, CLOCKS = 4, TYPE_AT = 8 };
+enum {
+    STATE_BYTES = 128,
+    BLOCK_REQUEST_ID_AT = 48,
+    CLOCKS = 4,
+    TYPE_AT = 8,
+    CHARDEV_FEATURES_AT = 144
+};
 
 int64_t fake_version[3] = {10, 0, 2};
 uint64_t fake_icount;
@@ -27,6 +34,7 @@ static bool locked = true;
 static FILE *log_file;
 
 struct fake_rng fake_rng = {.max_bytes = INT64_MAX};
+static int registered_characters, registered_filters;
 
 /* A clock's chain of timer lists: each list begins with its clock, and has the next at 64. */
 static struct fake_clock {
@@ -73,6 +81,19 @@ FAKE_VOID(replay_save_random, (int result, void *bytes, size_t count))
 FAKE_VALUE(int, qemu_chr_fe_write, (void *backend, const uint8_t *bytes, int count), 0)
 FAKE_VALUE(int, qemu_chr_fe_write_all, (void *backend, const uint8_t *bytes, int count), 0)
 FAKE_VALUE(int, qemu_chr_write, (void *device, const uint8_t *bytes, int count, bool all), 0)
+FAKE void replay_register_char_driver(void *device);
+void replay_register_char_driver(void *device)
+{
+    LONG_ENOUGH;
+    registered_characters++;
+}
+FAKE void *replay_register_net(void *filter);
+void *replay_register_net(void *filter)
+{
+    LONG_ENOUGH;
+    registered_filters++;
+    return &registered_filters;
+}
 FAKE_VALUE(uint64_t, replay_get_current_icount, (void), fake_icount)
 FAKE_VALUE(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount), 0)
 FAKE_VOID(bql_lock_impl, (const char *file, int line))
@@ -122,6 +143,7 @@ struct qemu_version_info *qmp_query_version(void *errp)
     info->package = strdup("(fake)");
     return info;
 }
+
 #pragma GCC diagnostic pop
 
 FAKE void qapi_free_VersionInfo(struct qemu_version_info *info);
@@ -221,6 +243,20 @@ void fake_close_userfaultfd(int fd)
 {
     void (*volatile call)(int) = uffd_close_fd;
     call(fd);
+}
+
+int fake_add_character_device(void)
+{
+    void (*volatile call)(void *) = replay_register_char_driver;
+    call(NULL);
+    return registered_characters;
+}
+
+int fake_add_filter(void)
+{
+    void *(*volatile call)(void *) = replay_register_net;
+    CHECK(call(NULL) == &registered_filters);
+    return registered_filters;
 }
 
 void fake_set_locked(bool now)

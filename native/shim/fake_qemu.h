@@ -30,6 +30,9 @@ void fake_set_block_request_id(uint64_t id);
 
 int64_t fake_save_clock(int kind, int64_t ns);
 void fake_advance_icount(uint64_t icount);
+/* Devices whose input is replayed, made after the log is opened. How many QEMU has then. */
+int fake_add_character_device(void);
+int fake_add_filter(void);
 void fake_close_userfaultfd(int fd);
 void fake_set_locked(bool locked);
 

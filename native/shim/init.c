@@ -128,6 +128,7 @@ void shim_start(FILE *stand_in, const char *mode)
     pace_install();
     clone_install();
     tracking_install();
+    devices_install();
     start_log(role);
     atomic_store(&shim.role, role);
     ring_notify_sidecar(&shim.ring);

@@ -59,6 +59,15 @@ static void publish_consumed(uint64_t lsn)
     ring_notify_sidecar(&shim.ring);
 }
 
+static void check_device(uint64_t lsn)
+{
+    const uint8_t *event = ring_at(&shim.ring, lsn);
+    if (!devices_have(event))
+        shim_halt(FTLOG_ERR_EVENT_FIELD, lsn,
+                  "corrupt log at %llu: %s for device %d, which this QEMU has not",
+                  (unsigned long long)lsn, ftlog_event_name(event[0]), ftlog_event_device(event));
+}
+
 /* Length of the whole event at `lsn`, 0 when it has not all arrived. */
 static uint64_t whole_event(uint64_t lsn, uint64_t produced)
 {
@@ -72,6 +81,8 @@ static uint64_t whole_event(uint64_t lsn, uint64_t produced)
         shim_halt((enum ftlog_error) - length, lsn, "corrupt log at %llu: %s, kind %u",
                   (unsigned long long)lsn, ftlog_error_name((unsigned)-length),
                   *ring_at(&shim.ring, lsn));
+    if (length > 0)
+        check_device(lsn);
     return (uint64_t)length;
 }
 

@@ -99,6 +99,9 @@ bool replay_waits_for_log(void);
 int replay_current_kind(void); /* -1: none yet */
 bool replay_load_begun(void);  /* the vmstate's log position has been read */
 
+/* devices.c */
+bool devices_have(const uint8_t *event);
+
 /* waiting.c: the made-up start of log before the load. */
 int waiting_next_byte(void);
 void waiting_rewind(uint64_t offset);
@@ -120,6 +123,7 @@ void timer_install(void);
 void pace_install(void);
 void clone_install(void);
 void tracking_install(void);
+void devices_install(void);
 
 /* events.c: main thread, no lock held. True: something was done, go round the loop again. */
 bool events_deliver(void);

@@ -92,16 +92,27 @@ static void skip_made_up_log(void)
     CHECK(fake_get_dword() == INT32_MAX);
 }
 
-static void start_replaying(void)
+static void start_waiting(void)
 {
     make_ring(FTLOG_START_REPLAY);
     CHECK(fake_open_log("vm.ftlog", false));
     CHECK(ring.control->state == FTLOG_STATE_WAITING);
     skip_made_up_log();
+    CHECK(fake_add_filter() == 1);
+}
+
+static void load(void)
+{
     ring.control->produced = CLONE_LSN;
     ring.control->reclaimed = CLONE_LSN;
     fake_seek(CLONE_LSN);
     CHECK(ring.control->state == FTLOG_STATE_REPLAYING);
+}
+
+static void start_replaying(void)
+{
+    start_waiting();
+    load();
 }
 
 static void events_become_visible_whole(void)
@@ -328,6 +339,24 @@ static void take_monstrous_packet(void)
     sidecar_appends("\x09\0\0\0\0\0\xff\xff\xff\xff", 10);
     fake_get_byte();
 }
+static void take_packet_of_no_filter(void)
+{
+    start_replaying();
+    CHECK(fake_add_filter() == 2);
+    sidecar_appends("\x09\1\0\0\0\0\0\0\0\0\x09\2\0\0\0\0\0\0\0\0", 20);
+    for (int i = 0; i < 10; i++)
+        fake_get_byte();
+    fake_get_byte();
+}
+static void take_input_of_no_character_device(void)
+{
+    start_replaying();
+    CHECK(fake_add_character_device() == 1);
+    sidecar_appends("\x07\0\0\0\0\1A\x07\1\0\0\0\1A", 14);
+    for (int i = 0; i < 7; i++)
+        fake_get_byte();
+    fake_get_byte();
+}
 static void load_lost_position(void)
 {
     start_replaying();
@@ -341,9 +370,7 @@ static void load_overwritten_position(void)
 }
 static void run_before_the_load(void)
 {
-    make_ring(FTLOG_START_REPLAY);
-    CHECK(fake_open_log("vm.ftlog", false));
-    skip_made_up_log();
+    start_waiting();
     fake_get_byte();
 }
 static void log_unknown_kind(void)
@@ -359,6 +386,14 @@ static void bad_log_halts_by_name(void)
 static void bad_length_halts_by_name(void)
 {
     check_halts(take_monstrous_packet, FTLOG_ERR_EVENT_LENGTH, CLONE_LSN);
+}
+static void unknown_device_halts_by_name(void)
+{
+    check_halts(take_packet_of_no_filter, FTLOG_ERR_EVENT_FIELD, CLONE_LSN + 10);
+}
+static void unknown_character_device_halts_by_name(void)
+{
+    check_halts(take_input_of_no_character_device, FTLOG_ERR_EVENT_FIELD, CLONE_LSN + 7);
 }
 static void lost_log_halts_by_name(void)
 {
@@ -600,6 +635,8 @@ static const struct test {
     TEST(time_of_day_is_not_set_back),
     TEST(bad_log_halts_by_name),
     TEST(bad_length_halts_by_name),
+    TEST(unknown_device_halts_by_name),
+    TEST(unknown_character_device_halts_by_name),
     TEST(lost_log_halts_by_name),
     TEST(overwritten_log_halts_by_name),
     TEST(running_unloaded_halts_by_name),

@@ -40,6 +40,8 @@ struct qemu_version_info {
     F(int, qemu_chr_fe_write, (void *backend, const uint8_t *bytes, int count))                    \
     F(int, qemu_chr_fe_write_all, (void *backend, const uint8_t *bytes, int count))                \
     F(int, qemu_chr_write, (void *device, const uint8_t *bytes, int count, bool all))              \
+    F(void, replay_register_char_driver, (void *device))                                           \
+    F(void *, replay_register_net, (void *filter))                                                 \
     F(uint64_t, replay_get_current_icount, (void))                                                 \
     F(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount))                       \
     F(void, bql_lock_impl, (const char *file, int line))                                           \
