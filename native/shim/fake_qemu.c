@@ -29,6 +29,7 @@ enum {
 
 int64_t fake_version[3] = {10, 0, 2};
 uint64_t fake_icount;
+bool fake_has_events;
 
 static bool locked = true;
 static FILE *log_file;
@@ -64,11 +65,22 @@ VARIABLE(void *, main_loop_tlg)[CLOCKS];
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-FAKE_VOID(replay_mutex_lock, (void))
-FAKE_VOID(replay_mutex_unlock, (void))
+FAKE void replay_mutex_lock(void);
+void replay_mutex_lock(void)
+{
+    LONG_ENOUGH;
+    CHECK(!locked);
+    locked = true;
+}
+FAKE void replay_mutex_unlock(void);
+void replay_mutex_unlock(void)
+{
+    LONG_ENOUGH;
+    locked = false;
+}
 FAKE_VALUE(bool, replay_mutex_locked, (void), locked)
 FAKE_VOID(replay_save_events, (void))
-FAKE_VALUE(bool, replay_has_events, (void), false)
+FAKE_VALUE(bool, replay_has_events, (void), fake_has_events)
 FAKE_VOID(replay_save_instructions, (void))
 FAKE_VOID(replay_advance_current_icount, (uint64_t icount))
 FAKE_VOID(replay_finish_event, (void))
@@ -97,6 +109,7 @@ void *replay_register_net(void *filter)
 FAKE_VALUE(uint64_t, replay_get_current_icount, (void), fake_icount)
 FAKE_VALUE(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount), 0)
 FAKE_VOID(bql_lock_impl, (const char *file, int line))
+FAKE_VALUE(bool, bql_locked, (void), locked)
 FAKE_VOID(bql_unlock, (void))
 FAKE_VALUE(bool, runstate_check, (int state), false)
 FAKE_VALUE(int, runstate_get, (void), 9)
@@ -110,7 +123,12 @@ FAKE_VALUE(int, bdrv_flush_all, (void), 0)
 FAKE_VALUE(bool, migrate_background_snapshot, (void), false)
 FAKE_VALUE(bool, migration_is_running, (void), false)
 FAKE_VOID(uffd_close_fd, (int fd))
-FAKE_VOID(icount_account_warp_timer, (void))
+FAKE void icount_account_warp_timer(void);
+void icount_account_warp_timer(void)
+{
+    LONG_ENOUGH;
+    fake_has_events = false;
+}
 FAKE_VOID(icount_handle_deadline, (void))
 FAKE_VALUE(int64_t, icount_get_raw, (void), (int64_t)fake_icount)
 FAKE_VALUE(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes), -1)

@@ -11,6 +11,9 @@ extern int64_t fake_version[3];
 /* Instructions executed so far, as icount_get_raw tells. */
 extern uint64_t fake_icount;
 
+/* Something waits in its queue of events; accounting the warp timer runs it. */
+extern bool fake_has_events;
+
 /* The one object in its tree: a virtio-rng device. */
 extern struct fake_rng {
     uint64_t max_bytes;

@@ -7,6 +7,10 @@
  * its sleep is cut: to nothing when the next event is one that the main loop itself takes up, and
  * to a moment when it may be needed to make the event possible (a bottom half, a disk). While the
  * log has nothing to take up there is nothing to hurry for.
+ *
+ * The main thread may also sleep here in the middle of something, holding its locks: QEMU waits so
+ * for disk requests (a drain, block-graph commands, qemu-io). That is no place between two turns:
+ * nothing is done there but sleep, with signs of life, because a slow disk is no dead QEMU.
  */
 #define _GNU_SOURCE
 #include "real.h"
@@ -119,11 +123,18 @@ static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
     return ready;
 }
 
+static bool is_between_turns(void)
+{
+    return !qemu.replay_mutex_locked() && !qemu.bql_locked();
+}
+
 static int poll_through(struct pollfd *fds, nfds_t count, const struct timespec *limit,
                         const sigset_t *signals)
 {
     if (!shim_in_main_thread || shim_role() == ROLE_INERT)
         return real()->ppoll(fds, count, limit, signals);
+    if (!is_between_turns())
+        return sleep_in_slices(fds, count, to_ns(limit), signals);
     return main_thread_poll(fds, count, to_ns(limit), signals);
 }
 

@@ -605,6 +605,21 @@ static void sends_are_whole_and_counted(void)
     close(fd);
 }
 
+/* A drain in the middle of a turn: the queue must wait, because to run it takes both locks. */
+static void a_sleep_under_locks_is_only_a_sleep(void)
+{
+    struct timespec none = {0, 0};
+    struct pollfd nothing = {.fd = -1};
+    start_recording();
+    fake_has_events = true;
+    fake_set_locked(true);
+    uint64_t beat = ring.control->qemu_beat;
+    CHECK(ppoll(&nothing, 1, &none, NULL) == 0 && fake_has_events);
+    CHECK(ring.control->qemu_beat > beat);
+    fake_set_locked(false);
+    CHECK(ppoll(&nothing, 1, &none, NULL) == 0 && !fake_has_events);
+}
+
 static void what_is_no_userfaultfd_is_not_closed(void)
 {
     start_recording();
@@ -650,6 +665,7 @@ static const struct test {
     TEST(other_files_are_left_alone),
     TEST(children_inherit_nothing),
     TEST(sends_are_whole_and_counted),
+    TEST(a_sleep_under_locks_is_only_a_sleep),
     TEST(what_is_no_userfaultfd_is_not_closed),
 };
 

@@ -45,6 +45,7 @@ struct qemu_version_info {
     F(uint64_t, replay_get_current_icount, (void))                                                 \
     F(int64_t, replay_save_clock, (int kind, int64_t clock, int64_t icount))                       \
     F(void, bql_lock_impl, (const char *file, int line))                                           \
+    F(bool, bql_locked, (void))                                                                    \
     F(void, bql_unlock, (void))                                                                    \
     F(bool, runstate_check, (int state))                                                           \
     F(int, runstate_get, (void))                                                                   \
