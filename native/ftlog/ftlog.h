@@ -105,7 +105,8 @@ struct ftlog_control {
 
     /* -- SC writes -- */
     uint64_t reclaimed; /* recording: bytes below may be overwritten; only moves forward.
-                           replay: LSN at which the log begins in this ring */
+                           replay: LSN at which the log begins in this ring, the clone's
+                           point: a load that asks for another is refused */
     uint32_t retain;  /* recording: 1 = wait for room instead of overwriting. Set to 1 by QEMU at a
                          clone point (together with reclaimed = clone_lsn), cleared by SC */
     uint32_t promote; /* replay: 1 = go live when the log is used up */

@@ -21,6 +21,7 @@ static struct {
     uint64_t notice_at; /* consumed LSN at which the sidecar is told that there is room again */
     _Atomic int kind;   /* of the event being handed out; -1: none yet */
     _Atomic bool waits;
+    bool header_passed; /* of the made-up log */
     bool load_begun;
 } consumer;
 
@@ -168,25 +169,34 @@ size_t replay_read(void *to, size_t count)
     return count;
 }
 
-/* Bytes below what the sidecar put in first, or already overwritten, can't be replayed. */
-static bool is_in_ring(uint64_t lsn)
+/*
+ * The sidecar has the log begin at the clone point that the primary told, and only then lets the
+ * load in. The load brings the same position by another way, QEMU's vmstate: a clone that begins
+ * anywhere else is not the one that the log belongs to, and all of that log must still be there.
+ */
+static void check_clone_point(uint64_t lsn)
 {
+    uint64_t begin = ring_load64(&shim_control()->reclaimed);
     uint64_t produced = ring_load64(&shim_control()->produced);
-    uint64_t oldest = produced > shim.ring.bytes ? produced - shim.ring.bytes : 0;
-    return lsn >= FTLOG_HEADER_BYTES && lsn >= oldest &&
-           lsn >= ring_load64(&shim_control()->reclaimed);
+    if (consumer.load_begun)
+        shim_halt(FTLOG_ERR_LOG_LOST, lsn, "the load asks for a log position twice: %llu",
+                  (unsigned long long)lsn);
+    if (lsn < FTLOG_HEADER_BYTES || lsn != begin || produced < begin ||
+        produced - begin > shim.ring.bytes)
+        shim_halt(FTLOG_ERR_LOG_LOST, lsn,
+                  "the load asks for log position %llu, which is not here (%llu to %llu)",
+                  (unsigned long long)lsn, (unsigned long long)begin, (unsigned long long)produced);
 }
 
 /* QEMU seeks twice: past the header at start, and to the vmstate's position in the load. */
 void replay_seek(uint64_t lsn)
 {
-    if (lsn == FTLOG_HEADER_BYTES && !consumer.load_begun) {
+    if (!consumer.header_passed && lsn == FTLOG_HEADER_BYTES) {
+        consumer.header_passed = true;
         waiting_rewind(lsn);
         return;
     }
-    if (!is_in_ring(lsn))
-        shim_halt(FTLOG_ERR_LOG_LOST, lsn, "the load asks for log position %llu, which is not here",
-                  (unsigned long long)lsn);
+    check_clone_point(lsn);
     uint64_t issued;
     memcpy(&issued, version_state_field(release->state_block_request_id), sizeof(issued));
     blocks_reset(issued); /* a clone point has no request under way */

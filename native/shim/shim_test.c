@@ -101,6 +101,14 @@ static void start_waiting(void)
     CHECK(fake_add_filter() == 1);
 }
 
+static void load_at(uint64_t lsn)
+{
+    ring.control->produced = CLONE_LSN;
+    ring.control->reclaimed = CLONE_LSN;
+    sidecar_appends("\2\2\2\2", 4);
+    fake_seek(lsn);
+}
+
 static void load(void)
 {
     ring.control->produced = CLONE_LSN;
@@ -359,12 +367,39 @@ static void take_input_of_no_character_device(void)
 }
 static void load_lost_position(void)
 {
+    start_waiting();
+    load_at(CLONE_LSN - 1);
+}
+static void load_later_position(void)
+{
+    start_waiting();
+    load_at(CLONE_LSN + 2);
+}
+static void load_position_beyond_the_log(void)
+{
+    start_waiting();
+    load_at(CLONE_LSN + 100);
+}
+/* The made-up log must not be taken for the real one's start. */
+static void load_position_of_the_header(void)
+{
+    start_waiting();
+    load_at(FTLOG_HEADER_BYTES);
+}
+static void load_before_the_log_begins(void)
+{
+    start_waiting();
+    fake_seek(0);
+}
+static void load_twice(void)
+{
     start_replaying();
-    fake_seek(CLONE_LSN - 1);
+    fake_seek(CLONE_LSN);
 }
 static void load_overwritten_position(void)
 {
-    start_replaying();
+    start_waiting();
+    ring.control->reclaimed = CLONE_LSN;
     ring.control->produced = CLONE_LSN + ring.bytes + 1;
     fake_seek(CLONE_LSN);
 }
@@ -398,6 +433,26 @@ static void unknown_character_device_halts_by_name(void)
 static void lost_log_halts_by_name(void)
 {
     check_halts(load_lost_position, FTLOG_ERR_LOG_LOST, CLONE_LSN - 1);
+}
+static void another_clone_point_halts_by_name(void)
+{
+    check_halts(load_later_position, FTLOG_ERR_LOG_LOST, CLONE_LSN + 2);
+}
+static void a_clone_point_beyond_the_log_halts_by_name(void)
+{
+    check_halts(load_position_beyond_the_log, FTLOG_ERR_LOG_LOST, CLONE_LSN + 100);
+}
+static void a_clone_point_in_the_header_halts_by_name(void)
+{
+    check_halts(load_position_of_the_header, FTLOG_ERR_LOG_LOST, FTLOG_HEADER_BYTES);
+}
+static void a_load_before_the_log_halts_by_name(void)
+{
+    check_halts(load_before_the_log_begins, FTLOG_ERR_LOG_LOST, 0);
+}
+static void a_second_load_halts_by_name(void)
+{
+    check_halts(load_twice, FTLOG_ERR_LOG_LOST, CLONE_LSN);
 }
 static void overwritten_log_halts_by_name(void)
 {
@@ -653,6 +708,11 @@ static const struct test {
     TEST(unknown_device_halts_by_name),
     TEST(unknown_character_device_halts_by_name),
     TEST(lost_log_halts_by_name),
+    TEST(another_clone_point_halts_by_name),
+    TEST(a_clone_point_beyond_the_log_halts_by_name),
+    TEST(a_clone_point_in_the_header_halts_by_name),
+    TEST(a_load_before_the_log_halts_by_name),
+    TEST(a_second_load_halts_by_name),
     TEST(overwritten_log_halts_by_name),
     TEST(running_unloaded_halts_by_name),
     TEST(producing_nonsense_halts_by_name),
