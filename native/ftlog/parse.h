@@ -57,7 +57,7 @@ enum ftlog_kind {
  */
 #define FTLOG_NET_BYTES_MAX 69632u     /* NET_BUFSIZE in QEMU's net/net.h: 4096 + 65536 */
 #define FTLOG_CHAR_BYTES_MAX 65536u    /* back ends read 4096 at once, agents a little more */
-#define FTLOG_RANDOM_BYTES_MAX 262144u /* one virtio-rng request; guests ask for 8 to 4096 */
+#define FTLOG_RANDOM_BYTES_MAX 262144u /* what a guest gets at once: the shim cuts its requests */
 #define FTLOG_AUDIO_FRAME_BYTES 16u    /* left and right, u64 each */
 #define FTLOG_AUDIO_FRAMES_MAX 16384u  /* of a capture buffer: four times 4096 by default */
 #define FTLOG_EVENT_BYTES_MAX (1u + 16u + FTLOG_AUDIO_FRAME_BYTES * FTLOG_AUDIO_FRAMES_MAX)

@@ -24,7 +24,8 @@ enum {
     BLOCK_REQUEST_ID_AT = 48,
     CLOCKS = 4,
     TYPE_AT = 8,
-    CHARDEV_FEATURES_AT = 144
+    RNG_REQUESTS_AT = 48,
+    CLASS_REQUEST_AT = 96,
 };
 
 int64_t fake_version[3] = {10, 0, 2};
@@ -140,6 +141,10 @@ FAKE_VOID(qemu_notify_event, (void))
 FAKE_VALUE(void *, qemu_get_cpu, (int index), NULL)
 FAKE_VOID(qemu_cpu_kick, (void *cpu))
 FAKE_VOID(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))
+FAKE_VOID(rng_backend_request_entropy,
+          (void *backend, size_t size, void (*receive)(void *, const void *, size_t), void *opaque))
+FAKE_VALUE(void *, g_malloc, (size_t bytes), malloc(bytes))
+FAKE_VALUE(void *, object_get_class, (void *object), *(void **)object)
 FAKE_VALUE(void *, object_get_root, (void), NULL)
 FAKE_VALUE(int, object_child_foreach_recursive,
            (void *object, int (*visit)(void *, void *), void *argument), visit(&fake_rng, argument))
@@ -255,6 +260,33 @@ void fake_advance_icount(uint64_t icount)
     void (*volatile call)(uint64_t) = replay_advance_current_icount;
     fake_icount = icount;
     call(icount);
+}
+
+/* As rng-builtin keeps it; the request has its size in its fifth word, and its data in the second.
+ */
+static size_t requested;
+static void class_request(void *backend, void **request)
+{
+    CHECK(((void **)backend)[RNG_REQUESTS_AT / sizeof(void *)] == NULL);
+    requested = (size_t)request[4];
+    memset(request[1], 1, requested);
+}
+
+size_t fake_request_entropy(size_t size)
+{
+    void *class[CLASS_REQUEST_AT / sizeof(void *) + 1] = {NULL};
+    void *backend[RNG_REQUESTS_AT / sizeof(void *) + 2] = {class};
+    void **first = &backend[RNG_REQUESTS_AT / sizeof(void *)];
+    void (*volatile call)(void *, size_t, void (*)(void *, const void *, size_t), void *) =
+        rng_backend_request_entropy;
+    first[1] = first;
+    class[CLASS_REQUEST_AT / sizeof(void *)] = (void *)class_request;
+    call(backend, size, NULL, NULL);
+    void **request = *first;
+    CHECK(request != NULL && first[1] == &request[5] && request[5] == NULL);
+    free(request[1]);
+    free(request);
+    return requested;
 }
 
 void fake_close_userfaultfd(int fd)

@@ -4,6 +4,7 @@
 #define LOCKSTEP_SHIM_FAKE_QEMU_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Settable before the log is opened. */
@@ -36,6 +37,8 @@ void fake_advance_icount(uint64_t icount);
 /* Devices whose input is replayed, made after the log is opened. How many QEMU has then. */
 int fake_add_character_device(void);
 int fake_add_filter(void);
+/* By its virtio-rng. The bytes that the random device is asked for. */
+size_t fake_request_entropy(size_t size);
 void fake_close_userfaultfd(int fd);
 void fake_set_locked(bool locked);
 

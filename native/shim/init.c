@@ -129,6 +129,7 @@ void shim_start(FILE *stand_in, const char *mode)
     clone_install();
     tracking_install();
     devices_install();
+    random_install();
     start_log(role);
     atomic_store(&shim.role, role);
     ring_notify_sidecar(&shim.ring);

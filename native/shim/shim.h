@@ -124,6 +124,7 @@ void pace_install(void);
 void clone_install(void);
 void tracking_install(void);
 void devices_install(void);
+void random_install(void);
 
 /* events.c: main thread, no lock held. True: something was done, go round the loop again. */
 bool events_deliver(void);

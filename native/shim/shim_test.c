@@ -530,6 +530,14 @@ static void the_timer_of_an_rng_does_nothing(void)
     CHECK(made_callback != (void *)renew_allowance && made_attributes == 1);
 }
 
+static void a_guest_gets_no_more_random_bytes_than_an_event_holds(void)
+{
+    start_recording();
+    CHECK(fake_request_entropy(64) == 64);
+    CHECK(fake_request_entropy(FTLOG_RANDOM_BYTES_MAX) == FTLOG_RANDOM_BYTES_MAX);
+    CHECK(fake_request_entropy(UINT32_MAX) == FTLOG_RANDOM_BYTES_MAX);
+}
+
 static void an_rng_with_a_limit_is_refused(void)
 {
     start_recording();
@@ -720,6 +728,7 @@ static const struct test {
     TEST(wrong_start_is_refused),
     TEST(wrong_contract_is_refused),
     TEST(the_timer_of_an_rng_does_nothing),
+    TEST(a_guest_gets_no_more_random_bytes_than_an_event_holds),
     TEST(an_rng_with_a_limit_is_refused),
     TEST(a_missing_symbol_is_refused_by_name),
     TEST(other_files_are_left_alone),

@@ -74,6 +74,10 @@ struct qemu_version_info {
     F(void, timer_init_full,                                                                       \
       (void *timer, void *group, int clock, int scale, int attributes, void *callback,             \
        void *opaque))                                                                              \
+    F(void, rng_backend_request_entropy,                                                           \
+      (void *backend, size_t size, void (*receive)(void *, const void *, size_t), void *opaque))   \
+    F(void *, g_malloc, (size_t bytes))                                                            \
+    F(void *, object_get_class, (void *object))                                                    \
     F(void *, object_get_root, (void))                                                             \
     F(int, object_child_foreach_recursive,                                                         \
       (void *object, int (*visit)(void *child, void *argument), void *argument))                   \

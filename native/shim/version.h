@@ -27,6 +27,9 @@ struct release {
     uint32_t list_clock;
     uint32_t list_next;
     uint32_t clock_lists;
+    /* struct RngBackend and struct RngBackendClass (include/system/rng.h) */
+    uint32_t rng_requests;
+    uint32_t rng_class_request;
     /* enum RunState (qapi/run-state.json) */
     int run_inmigrate;
     int run_paused;
