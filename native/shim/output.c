@@ -67,9 +67,10 @@ void output_opened(int fd)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     for (int i = 0; i < OUTPUTS_MAX; i++) {
         int none = NO_FD;
+        if (!atomic_compare_exchange_strong(&outputs[i].fd, &none, fd))
+            continue; /* another's, which may be in the middle of a frame */
         memset(&outputs[i].framing, 0, sizeof(outputs[i].framing));
-        if (atomic_compare_exchange_strong(&outputs[i].fd, &none, fd))
-            return;
+        return; /* nobody sends on it before connect() returns */
     }
     shim_halt(FTLOG_ERR_CONTRACT, 0, "more than %d output sockets", OUTPUTS_MAX);
 }

@@ -613,14 +613,21 @@ static void children_inherit_nothing(void)
     CHECK(ring.control->produced == produced + 1);
 }
 
-static int connect_to_net(int *server)
+static int listen_as_net(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     in_directory(address.sun_path, sizeof(address.sun_path), "net");
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     CHECK(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(listen(listener, 1) == 0);
+    return listener;
+}
+
+static int connect_to_net(int listener, int *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    in_directory(address.sun_path, sizeof(address.sun_path), "net");
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     *server = accept(listener, NULL, NULL);
     CHECK(*server >= 0);
@@ -642,7 +649,7 @@ static void sends_are_whole_and_counted(void)
     static uint8_t frame[BYTES];
     int server;
     start_recording();
-    int fd = connect_to_net(&server);
+    int fd = connect_to_net(listen_as_net(), &server);
     pid_t reader = fork();
     CHECK(reader >= 0);
     if (reader == 0) {
@@ -666,6 +673,29 @@ static void sends_are_whole_and_counted(void)
     close(server);
     CHECK(send_frame(fd, frame, BYTES) == BYTES + 4); /* a sidecar that is gone takes everything */
     close(fd);
+}
+
+static void send_bytes(int fd, const void *bytes, size_t count)
+{
+    struct iovec piece = {(uint8_t *)bytes, count};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    CHECK(sendmsg(fd, &message, 0) == (ssize_t)count);
+}
+
+/* Another NIC connects while the first is in the middle of a frame: that stays one frame. */
+static void a_second_output_leaves_the_first_alone(void)
+{
+    int servers[2];
+    start_recording();
+    int listener = listen_as_net();
+    int first = connect_to_net(listener, &servers[0]);
+    send_bytes(first, "\0\0\0\nabcde", 9);
+    CHECK(ring.control->net_frames == 1);
+    int second = connect_to_net(listener, &servers[1]);
+    send_bytes(first, "fghij", 5);
+    CHECK(ring.control->net_frames == 1);
+    send_bytes(second, "\0\0\0\1a", 5);
+    CHECK(ring.control->net_frames == 2);
 }
 
 /* A drain in the middle of a turn: the queue must wait, because to run it takes both locks. */
@@ -734,6 +764,7 @@ static const struct test {
     TEST(other_files_are_left_alone),
     TEST(children_inherit_nothing),
     TEST(sends_are_whole_and_counted),
+    TEST(a_second_output_leaves_the_first_alone),
     TEST(a_sleep_under_locks_is_only_a_sleep),
     TEST(what_is_no_userfaultfd_is_not_closed),
 };
