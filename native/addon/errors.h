@@ -15,7 +15,7 @@ namespace lockstep
 class SystemError : public std::exception
 {
   public:
-    SystemError(const char *operation, int error) : operation(operation), error(error)
+    SystemError(const char *failed, int why) : operation(failed), error(why)
     {
     }
     const char *what() const noexcept override
@@ -29,8 +29,8 @@ class SystemError : public std::exception
 class CodedError : public std::runtime_error
 {
   public:
-    CodedError(const char *code, const std::string &message)
-        : std::runtime_error(message), code(code)
+    CodedError(const char *name, const std::string &message)
+        : std::runtime_error(message), code(name)
     {
     }
     const char *code;

@@ -17,7 +17,7 @@ enum class Kind { Ring, Watch, Tap };
 class Handle
 {
   public:
-    explicit Handle(Kind kind) : kind(kind)
+    explicit Handle(Kind own) : kind(own)
     {
     }
     Handle(const Handle &) = delete;

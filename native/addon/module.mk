@@ -4,7 +4,7 @@ BUILD ?= ../build/native
 ADDON_BUILD := $(BUILD)/addon
 ADDON_MODULES := ../node_modules
 ADDON_INCLUDES := -isystem $(ADDON_MODULES)/node-addon-api -isystem $(ADDON_MODULES)/node-api-headers/include
-ADDON_FLAGS := -std=c++20 -Wall -Wextra -Werror -O2 -g -fPIC -fvisibility=hidden -pthread $(ADDON_INCLUDES)
+ADDON_FLAGS := -std=c++20 -Wall -Wextra -Werror -Wshadow -Wconversion -O2 -g -fPIC -fvisibility=hidden -pthread $(ADDON_INCLUDES)
 ADDON_OBJECTS := $(patsubst addon/%.cc,$(ADDON_BUILD)/%.o,$(wildcard addon/*.cc))
 ADDON_FILES := $(wildcard addon/*.cc addon/*.h addon/test/*.c)
 
@@ -27,7 +27,7 @@ $(ADDON_BUILD)/lockstep.node: $(ADDON_OBJECTS) $(BUILD)/ftlog/parse.o
 # Plays QEMU's side of a ring in tests.
 $(ADDON_BUILD)/test/fake_shim: addon/test/fake_shim.c $(BUILD)/ftlog/parse.o ftlog/ftlog.h ftlog/parse.h
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -Wall -Wextra -Werror -O2 -g -o $@ addon/test/fake_shim.c $(BUILD)/ftlog/parse.o
+	$(CC) -std=c11 -Wall -Wextra -Werror -Wshadow -Wconversion -O2 -g -o $@ addon/test/fake_shim.c $(BUILD)/ftlog/parse.o
 
 -include $(ADDON_OBJECTS:.o=.d)
 

@@ -3,7 +3,7 @@
 BUILD ?= ../build/native
 FTLOG_BUILD := $(BUILD)/ftlog
 FTLOG_SOURCES := ftlog/ftlog.h ftlog/parse.h ftlog/parse.c
-FTLOG_WARNINGS := -std=c11 -Wall -Wextra -Werror -Wconversion
+FTLOG_WARNINGS := -std=c11 -Wall -Wextra -Werror -Wshadow -Wconversion
 FTLOG_SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FTLOG_FUZZ_RUNS ?= 200000
 FTLOG_FUZZ_SECONDS ?= 60

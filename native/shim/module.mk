@@ -5,7 +5,7 @@ SHIM_BUILD := $(BUILD)/shim
 SHIM_C := $(sort $(filter-out %_test.c shim/fake_%.c,$(wildcard shim/*.c)))
 SHIM_H := $(wildcard shim/*.h) $(wildcard ftlog/*.h)
 SHIM_TESTS := $(patsubst shim/%_test.c,$(SHIM_BUILD)/%_test,$(wildcard shim/*_test.c))
-SHIM_WARNINGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+SHIM_WARNINGS := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 SHIM_FLAGS := $(SHIM_WARNINGS) -O2 -g -fPIC -fvisibility=hidden -fno-plt
 SHIM_SANITIZE := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 

@@ -299,7 +299,7 @@ static int map_ring(const char *path)
     if (control == MAP_FAILED || data == MAP_FAILED) {
         return -1;
     }
-    for (int half = 0; half < 2; half++) {
+    for (size_t half = 0; half < 2; half++) {
         if (mmap(data + half * bytes, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
                  FTLOG_CONTROL_BYTES) == MAP_FAILED) {
             return -1;
