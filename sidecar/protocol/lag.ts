@@ -9,20 +9,20 @@ import type { Lsn, Millis } from './types.js';
  */
 export class LagMeter {
   readonly #limits: Limits;
-  readonly #samples = new Fifo<{ readonly head: Lsn; readonly at: Millis }>();
+  readonly #samples = new Fifo<{ readonly head: Lsn; readonly at: Millis; readonly guestMs: Millis }>();
   #consumed: Lsn = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
-  /** The log's head is `head` now. */
-  sample(head: Lsn, now: Millis): void {
+  /** The log's head is `head` now, when the guest has run for `guestMs`. */
+  sample(head: Lsn, now: Millis, guestMs: Millis): void {
     const last = this.#samples.last();
     if (last !== undefined && (last.head >= head || now - last.at < this.#limits.lagSampleMs)) return;
     // When full the oldest samples must stay: they are the lag. What is new is covered by later samples.
     if (this.#samples.length >= this.#limits.lagSamplesMax) return;
-    this.#samples.push({ head, at: now });
+    this.#samples.push({ head, at: now, guestMs });
   }
 
   consumed(lsn: Lsn): void {
@@ -34,5 +34,11 @@ export class LagMeter {
   lagMs(now: Millis): Millis {
     const oldest = this.#samples.peek();
     return oldest === undefined || oldest.head <= this.#consumed ? 0 : now - oldest.at;
+  }
+
+  /** How much of the guest's own time is replayed, of `guestMs` in all. */
+  replayedMs(guestMs: Millis): Millis {
+    const oldest = this.#samples.peek();
+    return oldest === undefined || oldest.head <= this.#consumed ? guestMs : oldest.guestMs;
   }
 }

@@ -26,7 +26,7 @@ export interface Limits {
   // -- lag --
   /** Lag above this is worth a note; a clone is caught up below it. */
   readonly lagNoteMs: Millis;
-  /** Lag above this slows the guest down. */
+  /** Lag above this slows the guest down, unless it shrinks fast enough by itself. */
   readonly lagBoundMs: Millis;
   /** A backup that replays nothing for so long although it has log is stuck. */
   readonly stuckAfterMs: Millis;
@@ -38,6 +38,12 @@ export interface Limits {
   readonly paceStepPermille: number;
   /** Lag control never takes away more than this: the guest must go on. */
   readonly paceMaxPermille: number;
+  /** Lag must shrink this fast, permille of real time: 500 is half a second less lag a second. */
+  readonly paceNeededPermille: number;
+  /** Lag shorter than this share of it may shrink more slowly, in proportion: it goes away in about this time. */
+  readonly paceSettleMs: Millis;
+  /** How fast the backup replays is seen over this time: many times the distance of two acknowledgements. */
+  readonly paceWindowMs: Millis;
 
   // -- lease --
   /** The I/O side answers `unknown` after this. */
@@ -97,6 +103,9 @@ export const DEFAULT_LIMITS: Limits = {
   paceStepMs: 100,
   paceStepPermille: 25,
   paceMaxPermille: 900,
+  paceNeededPermille: 500,
+  paceSettleMs: 4_000,
+  paceWindowMs: 2_000,
 
   leaseTimeoutMs: 250,
   leaseRetryMs: 20,
@@ -142,6 +151,13 @@ const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
     'paceStepPermille <= paceMaxPermille < 1000',
     (l) => l.paceStepPermille <= l.paceMaxPermille && l.paceMaxPermille < 1000,
   ],
+  [
+    'paceStepPermille <= paceNeededPermille < 1000',
+    (l) => l.paceStepPermille <= l.paceNeededPermille && l.paceNeededPermille < 1000,
+  ],
+  ['paceStepMs <= paceWindowMs', (l) => l.paceStepMs <= l.paceWindowMs],
+  ['beatMs * 4 <= paceWindowMs', (l) => l.beatMs * 4 <= l.paceWindowMs],
+  ['lagBoundMs < paceSettleMs', (l) => l.lagBoundMs < l.paceSettleMs],
   ['leaseRetryMs <= leaseRetryMaxMs', (l) => l.leaseRetryMs <= l.leaseRetryMaxMs],
   [
     'leaseTimeoutMs + leaseRetryMaxMs < switchOffClaimMs',

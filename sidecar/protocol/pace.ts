@@ -5,15 +5,23 @@ import type { Millis } from './types.js';
 /** The guest stands still. */
 export const HOLD_PERMILLE = 1_000;
 
+const PERMILLE = 1_000;
+
 /** Why the guest is held, apart from lag. */
 export type HoldReason = 'outputsFull' | 'digestsFull' | 'handover';
+
+/** Where the backup was. `replayedMs`: how much of the guest's own time it had replayed. */
+interface Sighting {
+  readonly at: Millis;
+  readonly replayedMs: Millis;
+}
 
 /** Share of the vCPU's time to take away: small steps against lag, all of it while somebody holds. */
 export class Pace {
   readonly #limits: Limits;
   readonly #holds = new Set<HoldReason>();
   #slowPermille = 0;
-  #steppedAt: Millis | null = null;
+  #window: Sighting[] = [];
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -28,20 +36,64 @@ export class Pace {
     else this.#holds.delete(reason);
   }
 
-  /** One step down while the lag is beyond its bound, one up again once it is small. */
-  steer(lagMs: Millis, now: Millis): void {
-    if (this.#steppedAt !== null && now - this.#steppedAt < this.#limits.paceStepMs) return;
-    const { lagBoundMs, lagNoteMs, paceStepPermille, paceMaxPermille } = this.#limits;
-    if (lagMs > lagBoundMs)
-      this.#slowPermille = Math.min(paceMaxPermille, this.#slowPermille + paceStepPermille);
-    else if (lagMs < lagNoteMs) this.#slowPermille = Math.max(0, this.#slowPermille - paceStepPermille);
-    else return;
-    this.#steppedAt = now;
+  /**
+   * With each tick. Lag alone is no reason to slow the guest: a backup that has just been loaded is seconds behind and
+   * mostly catches up by itself. What counts is how fast the lag shrinks at this pace; a lag that is small need not
+   * shrink so fast, so that the pace comes to where guest and backup are equally fast, and does not swing around it.
+   *
+   * | lag                 | shrinks        | the guest                             |
+   * |---------------------|----------------|---------------------------------------|
+   * | beyond the bound    | too slowly     | one step slower                       |
+   * | below the note bound| -              | one step faster                       |
+   * | any                 | more than fast enough, also after it | one step faster |
+   * | any                 | otherwise      | as it is                              |
+   */
+  steer(lagMs: Millis, replayedMs: Millis, now: Millis): void {
+    const { lagBoundMs, lagNoteMs, paceStepMs, paceStepPermille } = this.#limits;
+    const last = this.#window.at(-1);
+    if (last !== undefined && now - last.at < paceStepMs) return;
+    this.#see({ at: now, replayedMs });
+    const spare = this.#shrinkPermille() - this.#neededPermille(lagMs);
+    if (lagMs > lagBoundMs && spare < 0) this.#step(paceStepPermille);
+    else if (lagMs < lagNoteMs || spare >= paceStepPermille) this.#step(-paceStepPermille);
   }
 
   /** No backup, no lag: the guest runs freely. */
   reset(): void {
     this.#slowPermille = 0;
-    this.#steppedAt = null;
+    this.#window = [];
+  }
+
+  #step(permille: number): void {
+    const { paceMaxPermille } = this.#limits;
+    this.#slowPermille = Math.min(paceMaxPermille, Math.max(0, this.#slowPermille + permille));
+  }
+
+  /** Keeps one that is as old as the window, and all that are younger. */
+  #see(sighting: Sighting): void {
+    this.#window.push(sighting);
+    const long = ({ at }: Sighting): boolean => sighting.at - at >= this.#limits.paceWindowMs;
+    while (this.#window[1] !== undefined && long(this.#window[1])) this.#window.shift();
+  }
+
+  /**
+   * How fast the lag shrinks from now on, permille of real time: the backup's own speed, as seen over the window, less
+   * the guest's speed as it is set now. Taken from the lag itself it would still show the paces of before, and the guest
+   * would be slowed again and again for what is already done. NaN, which compares as neither: not seen for long enough.
+   */
+  #shrinkPermille(): number {
+    const [first] = this.#window;
+    const last = this.#window.at(-1);
+    if (first === undefined || last === undefined) return NaN;
+    const tookMs = last.at - first.at;
+    if (tookMs < this.#limits.paceWindowMs) return NaN;
+    const backupPermille = ((last.replayedMs - first.replayedMs) * PERMILLE) / tookMs;
+    return backupPermille - (PERMILLE - this.#slowPermille);
+  }
+
+  /** As fast as is needed for any lag; the last of it may take `paceSettleMs`. */
+  #neededPermille(lagMs: Millis): number {
+    const { paceNeededPermille, paceSettleMs } = this.#limits;
+    return Math.min(paceNeededPermille, (lagMs * PERMILLE) / paceSettleMs);
   }
 }

@@ -6,6 +6,7 @@ import { end } from './context.js';
 import type { ProtocolEvent } from './events.js';
 import type { Frame, HelloFrame } from './frames.js';
 import { OutputGate } from './gate.js';
+import { GuestClock } from './guest-clock.js';
 import { Guests } from './guests.js';
 import { LeaseDesk } from './lease.js';
 import type { LeaseAnswer } from './lease-messages.js';
@@ -50,6 +51,7 @@ export class Primary implements Role {
   readonly #context: Context;
   readonly #gate: OutputGate;
   readonly #pace: Pace;
+  readonly #guestClock = new GuestClock();
   readonly #desk: LeaseDesk;
   readonly #watch: LeaseWatch;
   readonly #guests: Guests;
@@ -119,6 +121,7 @@ export class Primary implements Role {
   }
 
   handle(event: ProtocolEvent, now: Millis, out: Outbox): Turn | null {
+    this.#guestClock.run(now, this.#paceSent);
     const turn = this.#dispatch(event, now, out) ?? this.#progress(now, out);
     if (turn !== null) this.#bow(turn, out);
     return turn;
@@ -242,8 +245,9 @@ export class Primary implements Role {
     standby.detector.tick(now);
     const beat = standby.detector.beat(now);
     if (beat !== null) out.send(standby.link, { type: 'beat', ...beat });
-    standby.lag.sample(this.#head, now);
-    if (standby.loaded) this.#pace.steer(standby.lag.lagMs(now), now);
+    const guestMs = this.#guestClock.ms;
+    standby.lag.sample(this.#head, now, guestMs);
+    if (standby.loaded) this.#pace.steer(standby.lag.lagMs(now), standby.lag.replayedMs(guestMs), now);
     const leaving = this.#handover?.sentAt ?? null;
     const loss = leaving === null ? standby.detector.judge(now) : null;
     if (loss !== null) this.#lose(loss, `backup is gone: ${loss}`, now, out);
@@ -288,7 +292,7 @@ export class Primary implements Role {
   #produced(lsn: Lsn, now: Millis): void {
     if (lsn <= this.#head) return;
     this.#head = lsn;
-    this.#standby?.lag.sample(lsn, now);
+    this.#standby?.lag.sample(lsn, now, this.#guestClock.ms);
   }
 
   #output(event: OutputEvent, now: Millis): Turn | null {

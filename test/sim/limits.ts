@@ -10,6 +10,8 @@ export const SIM_LIMITS: Partial<Limits> = {
   lagBoundMs: 400,
   stuckAfterMs: 1_400,
   paceStepPermille: 50,
+  paceSettleMs: 1_600,
+  paceWindowMs: 400,
   peekMs: 250,
   switchOffClaimMs: 1_000,
   neverArmedMs: 1_200,
