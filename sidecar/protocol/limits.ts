@@ -30,8 +30,9 @@ export interface Limits {
   readonly lagBoundMs: Millis;
   /** A backup that replays nothing for so long although it has log is stuck. */
   readonly stuckAfterMs: Millis;
-  /** Distance in time of two samples of the log's head. */
+  /** Distance in time of two samples of the log's head, as long as there is room for them. */
   readonly lagSampleMs: Millis;
+  /** Beyond it every second one goes, and their distance doubles. */
   readonly lagSamplesMax: number;
   /** The pace changes at most once in this time, by one step. */
   readonly paceStepMs: Millis;
@@ -99,7 +100,7 @@ export const DEFAULT_LIMITS: Limits = {
   lagBoundMs: 1_000,
   stuckAfterMs: 3_000,
   lagSampleMs: 10,
-  lagSamplesMax: 1_024,
+  lagSamplesMax: 8_192,
   paceStepMs: 100,
   paceStepPermille: 25,
   paceMaxPermille: 900,

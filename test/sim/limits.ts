@@ -8,6 +8,7 @@ export const SIM_LIMITS: Partial<Limits> = {
   cloneGiveUpMs: 2_000,
   catchUpGiveUpMs: 3_000,
   lagBoundMs: 400,
+  lagSamplesMax: 48,
   stuckAfterMs: 1_400,
   paceStepPermille: 50,
   paceSettleMs: 1_600,
