@@ -151,6 +151,7 @@ export class Backup implements Role {
       case 'engineBeat': // what a replaying engine does shows in `consumed`
       case 'produced':
       case 'clonePoint':
+      case 'cloneProgress':
       case 'cloneSent':
       case 'cloneFailed':
         return null; // of an engine that records, or of no use

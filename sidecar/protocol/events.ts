@@ -58,6 +58,8 @@ export type ProtocolEvent =
       readonly lsn: Lsn;
       readonly frames: number;
     }
+  /** Bytes of the migration stream that the connection to the backup has taken so far. About once a second will do. */
+  | { readonly type: 'cloneProgress'; readonly attempt: number; readonly bytes: number }
   /** The migration stream has been sent to its end. */
   | { readonly type: 'cloneSent'; readonly attempt: number }
   | { readonly type: 'cloneFailed'; readonly attempt: number; readonly detail: string }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Every number of the protocol, with its unit, and what must hold between them. */
+import { DIGEST_BYTES } from './digest-queue.js';
 import type { Millis } from './types.js';
 
 export interface Limits {
@@ -18,9 +19,9 @@ export interface Limits {
   readonly dialRetryMs: Millis;
   /** A new backup that was not accepted for so long gives up. */
   readonly joinGiveUpMs: Millis;
-  /** A clone that did not get from hello to loaded in this time has failed. */
+  /** A clone of whose stream nothing moved for so long has failed; also if it is sent, and does not get loaded. */
   readonly cloneGiveUpMs: Millis;
-  /** A clone that did not get from loaded to protected in this time has failed (not counting lease trouble). */
+  /** A loaded clone that is not protected and replays nothing for so long has failed (not counting lease trouble). */
   readonly catchUpGiveUpMs: Millis;
 
   // -- lag --
@@ -75,8 +76,10 @@ export interface Limits {
   readonly heldBytesMax: number;
   /** Below this share of either bound, the guest goes on. Permille. */
   readonly heldResumePermille: number;
-  /** Digests sent and not yet compared; when full the guest is held. */
+  /** Digests sent and not known to be compared: what the backup must have room for. */
   readonly digestsMax: number;
+  /** Memory for digests not compared, on the primary; when full the guest is held. */
+  readonly digestBytesMax: number;
   /**
    * Outputs and digests may exceed their bound by this while the guest is coming to a stop: as many small packets as
    * the NIC's socket can hold (SEND_BUFFER_BYTES of native/shim/output.c), for they are all read in one turn.
@@ -124,6 +127,7 @@ export const DEFAULT_LIMITS: Limits = {
   heldBytesMax: 8 * 1024 * 1024,
   heldResumePermille: 500,
   digestsMax: 65_536,
+  digestBytesMax: 16 * 1024 * 1024,
   holdSlackOutputs: 16_384,
   holdSlackBytes: 8 * 1024 * 1024,
 };
@@ -169,6 +173,7 @@ const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
   ['shipChunkBytes <= shipWindowBytes', (l) => l.shipChunkBytes <= l.shipWindowBytes],
   ['heldResumePermille < 1000', (l) => l.heldResumePermille < 1000],
   ['heldOutputsMax <= digestsMax', (l) => l.heldOutputsMax <= l.digestsMax],
+  [`digestsMax * ${DIGEST_BYTES} <= digestBytesMax`, (l) => l.digestsMax * DIGEST_BYTES <= l.digestBytesMax],
 ];
 
 /** Defaults with some changed, e.g. `makeLimits({deadAfterMs: 500})`. Throws LimitsError. */

@@ -7,6 +7,9 @@ export const HOLD_PERMILLE = 1_000;
 
 const PERMILLE = 1_000;
 
+/** In use up to here, of whatever it is, the guest runs freely. */
+const ROOMY_SHARE = 0.5;
+
 /** Why the guest is held, apart from lag. */
 export type HoldReason = 'outputsFull' | 'digestsFull' | 'handover';
 
@@ -16,11 +19,15 @@ interface Sighting {
   readonly replayedMs: Millis;
 }
 
-/** Share of the vCPU's time to take away: small steps against lag, all of it while somebody holds. */
+/**
+ * Share of the vCPU's time to take away: small steps against lag, in proportion as room runs short, all of it while
+ * somebody holds.
+ */
 export class Pace {
   readonly #limits: Limits;
   readonly #holds = new Set<HoldReason>();
   #slowPermille = 0;
+  #roomPermille = 0;
   #window: Sighting[] = [];
 
   constructor(limits: Limits) {
@@ -28,12 +35,23 @@ export class Pace {
   }
 
   get permille(): number {
-    return this.#holds.size > 0 ? HOLD_PERMILLE : this.#slowPermille;
+    return this.#holds.size > 0 ? HOLD_PERMILLE : this.#runningPermille;
   }
 
   hold(reason: HoldReason, on: boolean): void {
     if (on) this.#holds.add(reason);
     else this.#holds.delete(reason);
+  }
+
+  /**
+   * With each tick: how much is in use of what runs short first, as a share. From half full on the guest is slowed in
+   * proportion, so that it does not run freely until all is full, and then stands still.
+   */
+  room(usedShare: number): void {
+    const { paceMaxPermille, paceStepPermille } = this.#limits;
+    const permille = Math.max(0, usedShare - ROOMY_SHARE) * (PERMILLE / (1 - ROOMY_SHARE));
+    const inSteps = Math.floor(permille / paceStepPermille) * paceStepPermille;
+    this.#roomPermille = Math.min(paceMaxPermille, inSteps);
   }
 
   /**
@@ -61,7 +79,12 @@ export class Pace {
   /** No backup, no lag: the guest runs freely. */
   reset(): void {
     this.#slowPermille = 0;
+    this.#roomPermille = 0;
     this.#window = [];
+  }
+
+  get #runningPermille(): number {
+    return Math.max(this.#slowPermille, this.#roomPermille);
   }
 
   #step(permille: number): void {
@@ -88,7 +111,7 @@ export class Pace {
     const tookMs = last.at - first.at;
     if (tookMs < this.#limits.paceWindowMs) return NaN;
     const backupPermille = ((last.replayedMs - first.replayedMs) * PERMILLE) / tookMs;
-    return backupPermille - (PERMILLE - this.#slowPermille);
+    return backupPermille - (PERMILLE - this.#runningPermille);
   }
 
   /** As fast as is needed for any lag; the last of it may take `paceSettleMs`. */

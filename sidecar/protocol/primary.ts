@@ -186,7 +186,7 @@ export class Primary implements Role {
       case 'output':
         return this.#output(event, now);
       case 'clonePoint':
-        this.#clonePoint(event, out);
+        this.#clonePoint(event, now, out);
         return null;
       case 'cloneFailed':
         this.#cloneFailed(event.attempt, event.detail, now, out);
@@ -214,7 +214,12 @@ export class Primary implements Role {
           now,
           out,
         );
+      case 'cloneProgress':
+        this.#cloneProgress(event.attempt, event.bytes, now);
+        return null;
       case 'cloneSent':
+        this.#cloneSent(event.attempt, now);
+        return null;
       case 'dialled':
       case 'dialFailed':
       case 'loaded':
@@ -241,31 +246,32 @@ export class Primary implements Role {
   }
 
   #tickStandby(standby: Standby, now: Millis, out: Outbox): void {
-    const { limits } = this.#context.config;
+    const { limits, ringBytes } = this.#context.config;
     standby.detector.tick(now);
     const beat = standby.detector.beat(now);
     if (beat !== null) out.send(standby.link, { type: 'beat', ...beat });
     const guestMs = this.#guestClock.ms;
     standby.lag.sample(this.#head, now, guestMs);
+    this.#pace.room(standby.usedShare(this.#head, ringBytes));
     if (standby.loaded) this.#pace.steer(standby.lag.lagMs(now), standby.lag.replayedMs(guestMs), now);
     const leaving = this.#handover?.sentAt ?? null;
     const loss = leaving === null ? standby.detector.judge(now) : null;
     if (loss !== null) this.#lose(loss, `backup is gone: ${loss}`, now, out);
     else if (leaving !== null && now - leaving > limits.handoverWaitMs) {
       this.#lose('handover', 'the backup did not take over in time', now, out);
-    } else this.#tickPatience(now, out);
+    } else this.#tickPatience(standby, now, out);
   }
 
   /** Waits that have an end. */
-  #tickPatience(now: Millis, out: Outbox): void {
+  #tickPatience(standby: Standby, now: Millis, out: Outbox): void {
     const { limits } = this.#context.config;
     const waited = now - this.#progressSince;
     if (this.#phase === 'cloning' && waited > limits.cloneGiveUpMs) {
-      this.#lose('cloneFailed', 'the clone took too long', now, out);
+      this.#lose('cloneFailed', 'the clone does not get on', now, out);
     } else if (this.#phase === 'catchingUp') {
-      if (this.#watch.ground(now) === null) this.#progressSince = now;
+      if (this.#watch.ground(now) === null || standby.replayProgress()) this.#progressSince = now;
       else if (waited > limits.catchUpGiveUpMs) {
-        this.#lose('cloneFailed', 'the backup did not catch up in time', now, out);
+        this.#lose('cloneFailed', 'the backup has not caught up, and does not get on', now, out);
       }
     }
     const handover = this.#handover;
@@ -446,7 +452,7 @@ export class Primary implements Role {
     this.#enter('cloning', out, `cloning to ${hello.nonce}`);
   }
 
-  #clonePoint(event: ClonePointEvent, out: Outbox): void {
+  #clonePoint(event: ClonePointEvent, now: Millis, out: Outbox): void {
     const standby = this.#standby;
     if (standby?.attempt !== event.attempt) {
       // A clone given up before it came so far: its log is not wanted, and must not stop the guest.
@@ -454,8 +460,19 @@ export class Primary implements Role {
       return;
     }
     if (standby.received !== null) return;
+    this.#progressSince = now;
     standby.clonePoint(event.lsn, event.frames);
     out.send(standby.link, { type: 'clonePoint', lsn: event.lsn });
+  }
+
+  #cloneProgress(attempt: number, bytes: number, now: Millis): void {
+    const standby = this.#standby;
+    if (standby?.attempt === attempt && !standby.loaded && standby.cloneProgress(bytes))
+      this.#progressSince = now;
+  }
+
+  #cloneSent(attempt: number, now: Millis): void {
+    if (this.#standby?.attempt === attempt && !this.#standby.loaded) this.#progressSince = now;
   }
 
   #cloneFailed(attempt: number, detail: string, now: Millis, out: Outbox): void {
@@ -651,9 +668,9 @@ export class Primary implements Role {
   }
 
   #holdForDigests(standby: Standby, now: Millis, out: Outbox): void {
-    this.#pace.hold('digestsFull', standby.loaded && standby.digests.full);
-    const beyondHope = standby.loaded ? standby.digests.overflowing : standby.digests.full;
-    if (beyondHope) this.#lose('overflow', 'too many outputs that the backup has not compared', now, out);
+    this.#pace.hold('digestsFull', standby.digests.full);
+    if (standby.digests.overflowing)
+      this.#lose('overflow', 'too many outputs that the backup has not compared', now, out);
   }
 
   #flush(out: Outbox): void {

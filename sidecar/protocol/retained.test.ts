@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { DigestLog } from './digests.js';
 import { makeLimits } from './limits.js';
 import { RetainedOutputs } from './retained.js';
 
@@ -61,42 +60,5 @@ describe('retained outputs', () => {
     const results = Array.from({ length: 7 }, () => outputs.output('a', 1));
     expect(results.at(-2)).to.equal('fine');
     expect(results.at(-1)).to.equal('overflow');
-  });
-});
-
-describe('digest log', () => {
-  it('numbers from the clone point, also what came before it was known', () => {
-    const log = new DigestLog(LIMITS);
-    log.record(7, 70, 'a');
-    log.record(8, 80, 'b');
-    expect(log.take(1_000)).to.deep.equal([]);
-    log.clonePoint(7);
-    expect(log.take(1_000)).to.deep.equal([{ type: 'digest', n: 1, lsn: 80, hash: 'b' }]);
-    expect(log.take(1_000)).to.deep.equal([]);
-  });
-
-  it('speaks of no output before the log that led to it was sent', () => {
-    const log = new DigestLog(LIMITS);
-    log.clonePoint(0);
-    log.record(1, 10, 'a');
-    log.record(2, 20, 'b');
-    expect(log.take(19).map((digest) => digest.n)).to.deep.equal([1]);
-    expect(log.take(20).map((digest) => digest.n)).to.deep.equal([2]);
-  });
-
-  it('sends again what was not compared', () => {
-    const log = new DigestLog(LIMITS);
-    log.clonePoint(0);
-    log.record(1, 10, 'a');
-    log.record(2, 20, 'b');
-    log.take(1_000);
-    expect(log.resume(1)).to.equal(true);
-    expect(log.take(1_000).map((digest) => digest.n)).to.deep.equal([2]);
-  });
-
-  it('does not believe a comparison of what was not sent', () => {
-    const log = new DigestLog(LIMITS);
-    log.clonePoint(0);
-    expect(log.compared(1)).to.equal(false);
   });
 });

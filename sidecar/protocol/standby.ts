@@ -22,6 +22,9 @@ export class Standby {
   readonly #ringBytes: number;
   #window: ShipWindow | null = null;
   #releasedSent = 0;
+  /** How far the clone is, and the replay after it. */
+  #cloneBytes = 0;
+  #replayed: Lsn = 0;
 
   constructor(limits: Limits, hello: HelloFrame, link: LinkId, attempt: number, now: Millis) {
     this.#limits = limits;
@@ -67,6 +70,32 @@ export class Standby {
     this.detector.linkUp(now);
     this.#releasedSent = 0;
     return true;
+  }
+
+  /**
+   * Share of the room for log and digests that is in use; 1: there is none. Log that the backup has not acknowledged lies
+   * in this side's ring, of `ringBytes`; what it has not replayed lies in both rings, and is all of it while it loads.
+   */
+  usedShare(head: Lsn, ringBytes: number): number {
+    const { received } = this;
+    if (received === null) return this.digests.usedShare;
+    const unacknowledged = (head - received) / ringBytes;
+    const unreplayed = (head - this.consumed) / (ringBytes + this.#ringBytes);
+    return Math.max(this.digests.usedShare, unacknowledged, unreplayed);
+  }
+
+  /** Of the clone's stream, `bytes` are sent in all. True: more than before. */
+  cloneProgress(bytes: number): boolean {
+    const more = bytes > this.#cloneBytes;
+    if (more) this.#cloneBytes = bytes;
+    return more;
+  }
+
+  /** True: the backup has replayed something since the last call. Without that its lag cannot have shrunk either. */
+  replayProgress(): boolean {
+    const more = this.consumed > this.#replayed;
+    this.#replayed = this.consumed;
+    return more;
   }
 
   /** Sends what there is to send: log first, then digests of outputs that it led to. */

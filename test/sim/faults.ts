@@ -225,6 +225,16 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    name: 'clones hang',
+    weight: 2,
+    strike: (world) => {
+      world.clonesHang = true;
+      return () => {
+        world.clonesHang = false;
+      };
+    },
+  },
+  {
     name: 'slow network',
     weight: 4,
     strike: (world) => {

@@ -15,6 +15,8 @@ const EVENT_BYTES_MAX = 20;
 const BEAT_TIMEOUT_MS = 400;
 const DIAL_TIMEOUT_MS = 60;
 const RING_BYTES = 1_000;
+/** A clone's progress is told this often. */
+const PIECE_MS = 200;
 /** Longest time in which a clone point that nobody wants is told and undone, ms. */
 const UNWANTED_POINT_MS = 30;
 
@@ -32,6 +34,7 @@ interface Clone {
   readonly connection: Connection | null;
   readonly peer: Incarnation | null;
   aborted: boolean;
+  bytes: number;
 }
 
 interface Open {
@@ -610,7 +613,7 @@ export class Incarnation implements Endpoint {
   #startClone(attempt: number, link: number): void {
     const open = this.#links.get(link);
     const peer = open === undefined ? null : this.world.otherEnd(this, open.connection);
-    this.#clones.push({ attempt, connection: open?.connection ?? null, peer, aborted: false });
+    this.#clones.push({ attempt, connection: open?.connection ?? null, peer, aborted: false, bytes: 0 });
     if (this.#clones.length === 1) this.#migrate();
   }
 
@@ -628,7 +631,7 @@ export class Incarnation implements Endpoint {
       if (clone.aborted && random.chance(0.5)) this.#cloneOver(clone, 'cancelled');
       else if (random.chance(this.world.cloneFailures) || this.#ringFull) {
         this.#cloneOver(clone, 'the guest did not come to rest');
-      } else this.#sendMachine(clone, this.#point(clone.attempt));
+      } else this.#stream(clone, this.#point(clone.attempt), this.world.cloneExtraMs);
     });
   }
 
@@ -644,9 +647,31 @@ export class Incarnation implements Endpoint {
     return this.machine.clone();
   }
 
+  /** Its memory, piece by piece; a stream that hangs moves no more, and ends only when it is given up. */
+  #stream(clone: Clone, machine: Machine, leftMs: number): void {
+    const pieceMs = this.world.clonesHang ? PIECE_MS : Math.min(leftMs, PIECE_MS);
+    this.world.schedule.after(pieceMs, () => {
+      if (this.dead) return;
+      const hangs = this.world.clonesHang;
+      if (leftMs <= PIECE_MS && !hangs) {
+        this.#sendMachine(clone, machine);
+        return;
+      }
+      if (clone.aborted) {
+        this.#cloneOver(clone, 'given up');
+        return;
+      }
+      if (!hangs) {
+        clone.bytes += pieceMs;
+        this.hand({ type: 'cloneProgress', attempt: clone.attempt, bytes: clone.bytes });
+      }
+      this.#stream(clone, machine, hangs ? leftMs : leftMs - pieceMs);
+    });
+  }
+
   #sendMachine(clone: Clone, machine: Machine): void {
     const { schedule, random, network } = this.world;
-    schedule.after(random.between(20, 250) + this.world.cloneExtraMs, () => {
+    schedule.after(random.between(20, 250), () => {
       if (this.dead) return;
       const { peer } = clone;
       if (!clone.aborted && peer?.awaitsClone(clone.connection) === true) {

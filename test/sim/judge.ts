@@ -62,8 +62,7 @@ export class Judge {
       throw new Violation(`${who.name} loses its peer without any fault: ${reason}, ${message}`);
     }
     if (reason === 'violation') throw new Violation(`${who.name} finds a mistake of its peer: ${message}`);
-    // A clone that never comes to its end costs the clone, not the guest.
-    if (reason === 'overflow' && who.status?.role === 'primary' && who.status.phase !== 'cloning') {
+    if (reason === 'overflow' && who.status?.role === 'primary') {
       throw new Violation(`${who.name} is not held in time: ${message}`);
     }
     if (reason === 'silence' && who.hasUnread) {

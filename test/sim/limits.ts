@@ -21,7 +21,8 @@ export const SIM_LIMITS: Partial<Limits> = {
   shipWindowBytes: 1_500,
   heldOutputsMax: 24,
   heldBytesMax: 4_096,
-  digestsMax: 60,
+  digestsMax: 40,
+  digestBytesMax: 60 * 24,
   holdSlackOutputs: 24,
   holdSlackBytes: 4_096,
 };

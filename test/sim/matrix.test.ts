@@ -405,6 +405,31 @@ describe('fault matrix', () => {
       s.until(s.primary, 'protected');
     });
 
+    it('a clone of a large guest takes longer than one that hangs may: protected all the same, and not held', async () => {
+      const s = await Scenario.alone();
+      s.world.cloneExtraMs = 2 * s.world.limits.cloneGiveUpMs;
+      s.join();
+      s.until(s.primary, 'cloning');
+      s.run(s.world.limits.cloneGiveUpMs);
+      s.expectTraffic();
+      s.until(s.primary, 'protected');
+    });
+
+    it('a clone that hangs is given up, and the next one is protected', async () => {
+      const s = await Scenario.alone();
+      s.world.clonesHang = true;
+      s.join();
+      s.until(s.primary, 'cloning');
+      s.run(s.world.limits.cloneGiveUpMs - 100);
+      expect(s.primary.status?.phase).to.equal('cloning');
+      s.until(s.primary, 'alone');
+      expect(reasonOf(s, 'primary')).to.equal('cloneFailed');
+      s.world.clonesHang = false;
+      s.untilDead(s.backup);
+      s.join();
+      s.until(s.primary, 'protected');
+    });
+
     it('replay stuck after the lease is won: ends, instead of waiting for ever', async () => {
       const s = await Scenario.goingLive();
       s.untilDead(s.backup);

@@ -12,6 +12,9 @@ const CALM_MS = 150;
 /** Runs without any fault: nobody may be lost in them. */
 const FAULTLESS = 0.1;
 const BURSTS = 0.01;
+/** Runs with a large guest: its clones take longer than a clone that does not move may. */
+const LARGE = 0.2;
+const LARGE_CLONE_MS = 3_000;
 
 export interface Outcome {
   readonly seed: number;
@@ -47,6 +50,7 @@ function safetyPhase(world: World): void {
   new Controller(world);
   weather(world);
   world.bursts = BURSTS;
+  if (random.chance(LARGE)) world.cloneExtraMs = random.between(0, LARGE_CLONE_MS);
   if (random.chance(FAULTLESS)) {
     world.count('runs without faults');
     world.judge.calm = true;

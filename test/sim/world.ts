@@ -54,8 +54,10 @@ export class World {
   incarnations: Incarnation[] = [];
   life = 0;
   cloneFailures = 0;
-  /** Added to the time that each clone takes. */
+  /** Added to the time that each clone takes, while its stream moves. */
   cloneExtraMs = 0;
+  /** Streams of clones stand still. */
+  clonesHang = false;
   /** The store has lost something, at some time in this run: some outcomes then need a person. */
   storeLosses = 0;
   /** Share of a guest's steps in which it sends all it can. */
