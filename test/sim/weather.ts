@@ -11,26 +11,32 @@ const GAP_MS = [100, 500] as const;
 export function weather(world: World): void {
   const { random, schedule } = world;
   schedule.after(random.between(...GAP_MS), () => {
+    let ms = 0;
     if (random.chance(0.3)) stranger(world);
-    else if (random.chance(0.5)) busy(world);
-    weather(world);
+    else if (random.chance(0.5)) ms = busy(world);
+    // Two busy stretches with nothing heard between them are one that is too long.
+    schedule.after(ms, () => {
+      weather(world);
+    });
   });
 }
 
-function busy(world: World): void {
+/** Returns for how long. */
+function busy(world: World): number {
   const { random, schedule } = world;
-  if (world.alive.length === 0) return;
+  if (world.alive.length === 0) return 0;
   const one = random.pick(world.alive);
-  if (one.frozen || one.deaf) return;
+  if (one.frozen || one.deaf) return 0;
   const ms = random.between(20, BUSY_MS_MAX);
   if (random.chance(0.5)) {
     one.deafFor(ms);
-    return;
+    return ms;
   }
   one.freeze();
   schedule.after(ms, () => {
     one.thaw();
   });
+  return ms;
 }
 
 /** Somebody connects who is no part of this VM: says nothing, or what makes no sense, and goes again. */
