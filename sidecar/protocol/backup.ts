@@ -56,9 +56,9 @@ export class Backup implements Role {
     this.#dial(now, out);
   }
 
-  stalled(now: Millis): void {
-    this.#detector?.ownStall(now);
-    this.#replay?.stalled(now);
+  stalled(stalledMs: Millis): void {
+    this.#detector?.ownStall(stalledMs);
+    this.#replay?.stalled(stalledMs);
   }
 
   handle(event: ProtocolEvent, now: Millis, out: Outbox): Turn | null {
@@ -339,7 +339,7 @@ export class Backup implements Role {
   /** The clone comes on a connection of its own: it may be loaded before its position is known here. */
   #follow(now: Millis, out: Outbox): void {
     if (this.#phase !== 'loading' || this.#replay === null || !this.#engineLoaded) return;
-    this.#replay.stalled(now); // replay begins now
+    this.#replay.begins(now);
     out.send(this.#link, { type: 'loaded' });
     this.#enter('following', out, 'the clone is loaded');
   }
@@ -399,7 +399,7 @@ export class Backup implements Role {
     this.#desk.drop();
     if (answer.result === 'lost') return end('leaseLost', 'the primary has won the lease');
     this.#won = true;
-    this.#replay?.stalled(now);
+    this.#replay?.begins(now);
     out.push({ type: 'promote' });
     this.#enter('goingLive', out, 'the lease is ours; replaying what is left');
     return null;

@@ -31,8 +31,8 @@ export type Turn =
 /** A role of a sidecar. */
 export interface Role {
   handle(event: ProtocolEvent, now: Millis, out: Outbox): Turn | null;
-  /** This process stood still for longer than a peer waits. Called before the event that shows it. */
-  stalled(now: Millis): void;
+  /** This process stood still for `stalledMs` up to `now`, longer than a peer waits. Called before the event that shows it. */
+  stalled(stalledMs: Millis, now: Millis): void;
   status(): Status;
   numbers(now: Millis): Numbers;
 }

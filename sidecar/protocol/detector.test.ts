@@ -88,6 +88,36 @@ describe('failure detector', () => {
     expect(detector.suspect).to.equal(false);
   });
 
+  it('counts silence on over stalls of its own, however many', () => {
+    const detector = new Detector(LIMITS, 0);
+    let now = 0;
+    let listenedMs = 0;
+    while (detector.judge(now) === null && now < 120_000) {
+      for (const end = now + 250; now < end && detector.judge(now) === null; now += LIMITS.tickMs) {
+        detector.tick(now);
+        listenedMs += LIMITS.tickMs;
+      }
+      if (detector.judge(now) !== null) break;
+      now += 310;
+      detector.ownStall(310);
+    }
+    expect(detector.judge(now)).to.equal('ownStall');
+    expect(listenedMs, 'and nothing but what was listened to').to.be.within(
+      LIMITS.deadAfterMs,
+      LIMITS.deadAfterMs + 3 * LIMITS.tickMs,
+    );
+  });
+
+  it('does not make good for a stall of its own twice', () => {
+    const detector = new Detector(LIMITS, 0);
+    beat(detector, 0, 1_000, 'answers');
+    detector.tick(1_000);
+    detector.ownStall(5_000);
+    detector.tick(6_000);
+    expect(detector.heardAge(6_000)).to.equal(0);
+    expect(detector.heardAge(6_100)).to.equal(100);
+  });
+
   it('gives up a suspect that does not answer', () => {
     const detector = new Detector(LIMITS, 0);
     detector.ownStall(5_000);

@@ -85,11 +85,16 @@ export class Detector {
     if (this.#probe !== null && echo >= this.#probe) this.#probe = null;
   }
 
-  /** This process stood still: only an echo of a beat sent from now on shows that the peer still counts on us. */
-  ownStall(now: Millis): void {
+  /**
+   * This process stood still for so long: only an echo of a beat sent from now on shows that the peer still counts on us.
+   * That time is not the peer's silence; what was listened to before it is, or a side that stalls again and again would
+   * never notice that it is alone. The next tick need not make good for it once more.
+   */
+  ownStall(stalledMs: Millis): void {
     this.#probe = this.#seq + 1;
-    this.#heardAt = now;
-    this.#echoedAt = now;
+    this.#heardAt += stalledMs;
+    this.#echoedAt += stalledMs;
+    this.#tickedAt += stalledMs;
     this.#beatAt = null;
   }
 

@@ -186,6 +186,17 @@ describe('primary', () => {
     expect(s.of('release')).to.have.length(1);
   });
 
+  it('notices that its backup is gone although it stalls again and again itself', () => {
+    const s = new Story();
+    s.protect();
+    s.silent = true;
+    for (let i = 0; i < 3; i += 1) {
+      s.pass(250);
+      s.now += limits.deadAfterMs + limits.tickMs;
+    }
+    expect(s.phase).to.equal('claiming');
+  });
+
   describe('a clone', () => {
     it('is given up when nothing of it moves', () => {
       const s = new Story();

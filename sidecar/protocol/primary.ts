@@ -113,10 +113,10 @@ export class Primary implements Role {
     return primary;
   }
 
-  stalled(now: Millis): void {
-    this.#pulse.ownStall(now);
-    this.#standby?.detector.ownStall(now);
-    if (this.#switchOff !== null) this.#switchOff.since = now; // the answer may lie here unread
+  stalled(stalledMs: Millis, now: Millis): void {
+    this.#pulse.ownStall(stalledMs);
+    this.#standby?.detector.ownStall(stalledMs);
+    if (this.#switchOff !== null) this.#switchOff.since += stalledMs; // the answer may lie here unread
     if (this.#phase === 'alone') this.#watch.restart(now);
   }
 

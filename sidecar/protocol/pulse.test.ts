@@ -20,7 +20,7 @@ describe('pulse of the engine', () => {
     expect(pulse.gone(2200)).to.equal(false);
   });
 
-  it('is given its time anew when this process itself stood still', () => {
+  it('is not charged with time in which this process itself stood still', () => {
     const pulse = new Pulse(LIMITS);
     pulse.felt(7, 0);
     pulse.ownStall(5000);

@@ -21,9 +21,9 @@ export class Pulse {
     this.#feltAt = now;
   }
 
-  /** This process stood still: what the engine did meanwhile is not known yet. */
-  ownStall(now: Millis): void {
-    this.#feltAt = now;
+  /** This process stood still for so long: what the engine did meanwhile is not known yet. */
+  ownStall(stalledMs: Millis): void {
+    this.#feltAt += stalledMs;
   }
 
   /** No sign for `stuckAfterMs`. An engine that never gave one is not judged. */

@@ -93,8 +93,13 @@ export class Replay {
     return this.#stuck.judge(this.#consumed, this.#floor, now);
   }
 
-  stalled(now: Millis): void {
-    this.#stuck.ownStall(now);
+  stalled(stalledMs: Millis): void {
+    this.#stuck.ownStall(stalledMs);
+  }
+
+  /** From now on something is expected of the engine. */
+  begins(now: Millis): void {
+    this.#stuck.restart(now);
   }
 
   #promiseReceived(): void {

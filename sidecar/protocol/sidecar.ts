@@ -80,7 +80,8 @@ export class Sidecar {
     const before = this.#now ?? now;
     invariant(now >= before, 'time does not go back');
     this.#now = now;
-    if (now - before > this.#context.config.limits.deadAfterMs) role.stalled(now);
+    const stalledMs = now - before;
+    if (stalledMs > this.#context.config.limits.deadAfterMs) role.stalled(stalledMs, now);
   }
 
   #end(reason: Extract<Turn, { type: 'end' }>['reason'], detail: string, out: Outbox): void {

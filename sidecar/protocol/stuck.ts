@@ -22,8 +22,12 @@ export class StuckWatch {
     return now - this.#movedAt > this.#limits.stuckAfterMs;
   }
 
-  /** This process stood still, not the engine. */
-  ownStall(now: Millis): void {
+  restart(now: Millis): void {
     this.#movedAt = now;
+  }
+
+  /** This process stood still for so long, not the engine. */
+  ownStall(stalledMs: Millis): void {
+    this.#movedAt += stalledMs;
   }
 }
