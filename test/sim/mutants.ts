@@ -180,6 +180,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (true)\n            return end',
   },
   {
+    name: 'not-rearmed',
+    without: 'a pair whose epoch is not in force in the store any more is armed anew',
+    file: 'primary.js',
+    find: "if (sight.verdict === 'stale' || this.#doubt || tenure.backupBoundInVain)",
+    replace: 'if (false)',
+  },
+  {
+    name: 'not-reopened',
+    without: 'a store that lost its keys is opened again',
+    file: 'primary.js',
+    find: 'this.#watch.reopen(now, out);',
+    replace: '',
+  },
+  {
     name: 'strangers-stay',
     without: 'a backup shows strangers out',
     file: 'backup.js',

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Phase } from '../../sidecar/protocol/status.js';
 import { Controller } from './controller.js';
 import { Faults } from './faults.js';
 import type { Product } from './product.js';
@@ -6,6 +7,14 @@ import { Violation } from './safety.js';
 import { weather } from './weather.js';
 import { HOSTS, World } from './world.js';
 
+const OWNS: ReadonlySet<string> = new Set<Phase>([
+  'alone',
+  'cloning',
+  'catchingUp',
+  'arming',
+  'protected',
+  'handingOver',
+]);
 const LIVENESS_MS = 9_000;
 const PERSON_AFTER_MS = 5_000;
 const CALM_MS = 150;
@@ -94,9 +103,13 @@ function livenessPhase(world: World): void {
   world.violated(`no protected VM ${LIVENESS_MS} ms after all faults ended: ${state}`);
 }
 
-/** Only a store that lost what it had acknowledged may leave work for a person. */
+/**
+ * Only a store that lost what it had acknowledged may leave work for a person, and only if nobody is left who owns the VM
+ * and can see to it: an owner arms anew, unless the store speaks of another life.
+ */
 function needsPerson(world: World): boolean {
-  return world.storeLosses > 0;
+  if (world.storeLosses === 0) return false;
+  return !world.alive.some(({ status }) => OWNS.has(status?.phase ?? '') && status?.lease !== 'foreignStore');
 }
 
 /** What the documentation tells a person to do: first clear a foreign lease, then stop all and start again. */

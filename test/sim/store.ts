@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { LeaseAnswer, LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
 
 interface Key {
   readonly store: string;
@@ -35,6 +35,12 @@ export class Store {
 
   get epoch(): number | null {
     return this.#key?.epoch ?? null;
+  }
+
+  /** What a look at it would show; null: nothing. */
+  get record(): LeaseRecord | null {
+    const answer = this.#peek();
+    return answer.op === 'peek' && answer.result === 'present' ? answer.record : null;
   }
 
   flush(): void {

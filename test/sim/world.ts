@@ -87,16 +87,21 @@ export class World {
     return this.incarnations.filter((one) => !one.dead);
   }
 
-  /** One owner, one armed backup, and nobody else. */
+  /** One owner, one armed backup, and nobody else; and either could win what both name. */
   get isProtected(): boolean {
-    const [first, second, ...more] = this.alive;
-    if (first === undefined || second === undefined || more.length > 0) return false;
-    if (first.switchedOff || second.switchedOff) return false;
-    const phases = [first.status?.phase, second.status?.phase];
-    if (!phases.includes('protected') || !phases.includes('armed')) return false;
-    return [first, second].some(
-      (one) => one.status?.role === 'primary' && one.status.protection.word === 'Protected',
-    );
+    const owner = this.alive.find((one) => one.status?.phase === 'protected');
+    const backup = this.alive.find((one) => one.status?.phase === 'armed');
+    if (owner === undefined || backup === undefined || this.alive.length !== 2) return false;
+    if (owner.switchedOff || backup.switchedOff) return false;
+    return owner.status?.protection.word === 'Protected' && this.#isArmed(owner, backup);
+  }
+
+  /** What they say is one thing; what the store would answer counts. */
+  #isArmed(owner: Incarnation, backup: Incarnation): boolean {
+    const { record } = this.store;
+    if (record?.winner !== null || !record.claimable) return false;
+    const named = record.primary === owner.nonce && record.backup === backup.nonce;
+    return named && [owner, backup].every((one) => one.status?.epoch === record.epoch);
   }
 
   /** Something was done to the pair, or undone: it may work on for so long. */
