@@ -16,7 +16,9 @@ const NUMBERS: Numbers = {
   pacePermille: 100,
   heldOutputs: 3,
   heldBytes: 300,
+  keptDigests: 0,
   retainedOutputs: 2,
+  retainedBytes: 120,
   heardAgeMs: 12,
 };
 const STATUS: Status = {

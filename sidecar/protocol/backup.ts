@@ -90,7 +90,9 @@ export class Backup implements Role {
       pacePermille: 0,
       heldOutputs: 0,
       heldBytes: 0,
+      keptDigests: 0,
       retainedOutputs: this.#replay?.outputs.retained ?? 0,
+      retainedBytes: this.#replay?.outputs.bytes ?? 0,
       heardAgeMs: this.#detector?.heardAge(now) ?? 0,
     };
   }

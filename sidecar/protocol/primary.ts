@@ -158,7 +158,9 @@ export class Primary implements Role {
       pacePermille: this.#paceSent,
       heldOutputs: this.#gate.heldOutputs,
       heldBytes: this.#gate.heldBytes,
+      keptDigests: standby?.digests.length ?? 0,
       retainedOutputs: 0,
+      retainedBytes: 0,
       heardAgeMs: standby?.detector.heardAge(now) ?? 0,
     };
   }

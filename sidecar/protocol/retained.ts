@@ -40,6 +40,10 @@ export class RetainedOutputs {
     return this.#sizes.length;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** This engine made its next output. */
   output(hash: Hash, bytes: number): Comparison {
     this.#made += 1;

@@ -47,7 +47,10 @@ export interface Numbers {
   readonly pacePermille: number;
   readonly heldOutputs: number;
   readonly heldBytes: number;
+  /** Outputs of which the primary keeps the digest: not compared. */
+  readonly keptDigests: number;
   readonly retainedOutputs: number;
+  readonly retainedBytes: number;
   /** Age of the last thing heard from the peer, ms; 0 without a peer. */
   readonly heardAgeMs: Millis;
 }

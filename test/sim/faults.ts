@@ -98,6 +98,7 @@ function once(act: (world: World) => void): Fault {
 }
 
 const KILL_CLONE = 'kill clone';
+const RESET = 'reset';
 
 const ROWS: readonly Row[] = [
   { name: 'kill', weight: 5, strike: once((world) => anybody(world)?.kill(false)) },
@@ -146,7 +147,7 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    name: 'reset',
+    name: RESET,
     weight: 5,
     strike: once((world) => {
       for (const connection of world.network.between(...twoHosts(world))) connection.reset();
@@ -360,6 +361,8 @@ export class Faults {
         this.#world.unquiet(STORM_MS);
       }
       if (storm) schedule.after(random.between(0, 4), () => armingStorm(this.#world));
+      // While the question for the promise is on its way.
+      if (phase === 'arming' && !storm) schedule.after(random.between(0, 1), () => this.#strikeNow(RESET));
       if (phase === 'cloning') schedule.after(random.between(0, 15), () => this.#strikeNow(KILL_CLONE));
       for (let i = 0; !storm && i < faults; i += 1)
         schedule.after(random.between(0, 25), () => this.#strikeNow());

@@ -413,7 +413,7 @@ export class Incarnation implements Endpoint {
   #message(link: number, message: Message): void {
     if (!this.#links.has(link)) return;
     if (message.kind === 'frame') {
-      if (message.frame.type === 'digest') this.#sawDigest(message.frame.lsn);
+      if (message.frame.type === 'digest') this.#sawDigest(message.frame.lsn, message.frame.hash);
       this.hand({ type: 'frame', link, frame: message.frame });
       return;
     }
@@ -430,8 +430,8 @@ export class Incarnation implements Endpoint {
     this.hand({ type: 'received', link, lsn: message.to, end: message.end });
   }
 
-  #sawDigest(lsn: number): void {
-    this.world.safety.digest(this, lsn);
+  #sawDigest(lsn: number, hash: string): void {
+    this.world.safety.digest(this, hash);
     if (lsn > this.#bytes) this.world.violated(`${this.name} is told of an output at ${lsn} before its log`);
   }
 
@@ -462,7 +462,8 @@ export class Incarnation implements Endpoint {
     const pace = this.#pace >= 1000 ? 1 : 1 / (1 - this.#pace / 1000);
     const replaying = this.state === 'replaying';
     const behind = replaying && this.#bytes - this.machine.lsn > 60;
-    const mean = STEP_MS * (replaying ? this.slow * (behind ? 0.3 : 0.8) : pace);
+    const { replay, catchUp } = this.world.speed;
+    const mean = STEP_MS * (replaying ? this.slow / (behind ? catchUp : replay) : pace);
     this.world.schedule.after(this.world.random.between(0.2, 2) * mean, () => {
       if (this.dead) return;
       this.#step();
@@ -577,7 +578,7 @@ export class Incarnation implements Endpoint {
         const head = recording ? this.#produced : this.machine.lsn;
         this.#observeLive();
         this.#queue.push({ index, output, head });
-        this.#handle({ type: 'output', index, bytes: 60, hash: output.hash, head });
+        this.#handle({ type: 'output', index, bytes: output.bytes, hash: output.hash, head });
       });
     });
   }

@@ -14,11 +14,14 @@ export interface LogEvent {
 export interface Output {
   readonly lsn: number;
   readonly hash: string;
+  readonly bytes: number;
   /** Position of the output before this one in the same history; 0: there is none. */
   readonly previous: number;
 }
 
 const OUTPUT_EVERY = 3;
+const OUTPUT_BYTES_MIN = 42;
+const OUTPUT_BYTES_SPREAD = 129;
 
 export class Machine {
   /** Log that was taken up. */
@@ -46,7 +49,8 @@ export class Machine {
     this.lsn = event.to;
     if (event.input % OUTPUT_EVERY !== 0) return null;
     const hash = this.#state.toString(16).padStart(32, '0');
-    const output = { lsn: event.to, hash, previous: this.#lastOutput };
+    const bytes = OUTPUT_BYTES_MIN + (this.#state % OUTPUT_BYTES_SPREAD);
+    const output = { lsn: event.to, hash, bytes, previous: this.#lastOutput };
     this.#lastOutput = event.to;
     this.made.set(output.lsn, output.hash);
     return output;

@@ -180,6 +180,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'if (true)\n            return end',
   },
   {
+    name: 'promise-asked-once',
+    without: 'what the primary has told or asked is repeated on a new connection',
+    file: 'primary.js',
+    find: 'this.#repeatLeaseFrames(standby, out);\n        if',
+    replace: 'if',
+  },
+  {
+    name: 'progress-not-seen',
+    without: 'a clone that takes long and gets on is not given up',
+    file: 'primary.js',
+    find: '&& standby.cloneProgress(bytes)',
+    replace: '&& false',
+  },
+  {
     name: 'not-rearmed',
     without: 'a pair whose epoch is not in force in the store any more is armed anew',
     file: 'primary.js',

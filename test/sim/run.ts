@@ -16,11 +16,16 @@ const OWNS: ReadonlySet<string> = new Set<Phase>([
   'handingOver',
 ]);
 const LIVENESS_MS = 9_000;
+/** A clone that replays slowly has this much more time, and one of a large guest as much as it takes, twice. */
+const SLOW_MS = 5_000;
 const PERSON_AFTER_MS = 5_000;
 const CALM_MS = 150;
 /** Runs without any fault: nobody may be lost in them. */
 const FAULTLESS = 0.1;
 const BURSTS = 0.01;
+/** Runs in which replay is no faster than the guest, or slower: the guest must be paced. */
+const SLOW_REPLAY = 0.2;
+const SLOW_REPLAY_SPEED = [0.6, 1.1] as const;
 /** Runs with a large guest: its clones take longer than a clone that does not move may. */
 const LARGE = 0.2;
 const LARGE_CLONE_MS = 3_000;
@@ -59,6 +64,10 @@ function safetyPhase(world: World): void {
   new Controller(world);
   weather(world);
   world.bursts = BURSTS;
+  if (random.chance(SLOW_REPLAY)) {
+    const replay = random.between(...SLOW_REPLAY_SPEED);
+    world.speed = { replay, catchUp: replay };
+  }
   if (random.chance(LARGE)) world.cloneExtraMs = random.between(0, LARGE_CLONE_MS);
   if (random.chance(FAULTLESS)) {
     world.count('runs without faults');
@@ -89,7 +98,8 @@ function livenessPhase(world: World): void {
   const begun = schedule.now;
   let calmSince: number | null = null;
   let helped = 0;
-  while (schedule.now - begun < LIVENESS_MS + helped * LIVENESS_MS) {
+  const dueMs = LIVENESS_MS + (world.speed.replay < 1.2 ? SLOW_MS : 0) + 2 * world.cloneExtraMs;
+  while (schedule.now - begun < dueMs + helped * LIVENESS_MS) {
     runUntil(world, schedule.now + 50);
     if (!world.isProtected) calmSince = null;
     else calmSince ??= schedule.now;
@@ -100,7 +110,7 @@ function livenessPhase(world: World): void {
     }
   }
   const state = world.alive.map((one) => `${one.name} ${one.status?.phase ?? '?'}`).join(', ');
-  world.violated(`no protected VM ${LIVENESS_MS} ms after all faults ended: ${state}`);
+  world.violated(`no protected VM ${dueMs + helped * LIVENESS_MS} ms after all faults ended: ${state}`);
 }
 
 /**

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
+import { DIGEST_BYTES } from '../../sidecar/protocol/digest-queue.js';
 import type { Frame } from '../../sidecar/protocol/frames.js';
 import type { EndReason } from '../../sidecar/protocol/reasons.js';
 import type { Incarnation } from './incarnation.js';
@@ -23,7 +24,7 @@ export class Safety {
   #wins = new Map<number, string>();
   #latestWin: { readonly epoch: number; readonly nonce: string } | null = null;
   readonly #acked = new Map<string, { primary: string; lsn: number }>();
-  readonly #digests = new Map<string, Set<number>>();
+  readonly #digests = new Map<string, Set<string>>();
   readonly #claimed = new Set<string>();
   readonly #won = new Set<string>();
   /** Primaries that had no answer from the store, and said so when they ended. */
@@ -98,7 +99,7 @@ export class Safety {
     else this.#mustBeAcked(who, head);
     if (this.#newest === null || output.lsn > this.#newest.lsn) this.#mustContinue(who);
     const before = this.#seen.get(output.lsn);
-    if (before !== undefined && before !== output.hash && this.#couldKnow(who, output.lsn)) {
+    if (before !== undefined && before !== output.hash && this.#couldKnow(who, before)) {
       throw new Violation(`${who.name} contradicts the output seen at ${output.lsn}`);
     }
     if (before === undefined && this.#newest !== null && output.lsn < this.#newest.lsn) {
@@ -116,14 +117,14 @@ export class Safety {
   }
 
   /** A digest has reached this backup. */
-  digest(who: Incarnation, lsn: number): void {
-    const known = this.#digests.get(who.nonce) ?? new Set<number>();
-    this.#digests.set(who.nonce, known.add(lsn));
+  digest(who: Incarnation, hash: string): void {
+    const known = this.#digests.get(who.nonce) ?? new Set<string>();
+    this.#digests.set(who.nonce, known.add(hash));
   }
 
   /** An engine that does not replay exactly is found out by digests, and by nothing else. */
-  #couldKnow(who: Incarnation, lsn: number): boolean {
-    return !who.machine.diverged || this.#digests.get(who.nonce)?.has(lsn) === true;
+  #couldKnow(who: Incarnation, hash: string): boolean {
+    return !who.machine.diverged || this.#digests.get(who.nonce)?.has(hash) === true;
   }
 
   #mustOwn(who: Incarnation): void {
@@ -140,7 +141,7 @@ export class Safety {
     const { machine } = who;
     const newest = this.#newest;
     if (newest === null || machine.made.get(newest.lsn) === newest.hash) return;
-    if (this.#couldKnow(who, newest.lsn)) {
+    if (this.#couldKnow(who, newest.hash)) {
       throw new Violation(`${who.name} has another history than the output seen at ${newest.lsn}`);
     }
   }
@@ -148,7 +149,7 @@ export class Safety {
   /** Obligation 4: what goes live has in its history all that was seen. */
   wentLive(who: Incarnation): void {
     for (const [lsn, hash] of this.#seen) {
-      if (who.machine.made.get(lsn) === hash || !this.#couldKnow(who, lsn)) continue;
+      if (who.machine.made.get(lsn) === hash || !this.#couldKnow(who, hash)) continue;
       throw new Violation(`${who.name} goes live at ${who.machine.lsn} without the output seen at ${lsn}`);
     }
   }
@@ -165,11 +166,18 @@ export class Safety {
     const numbers = who.core.numbers(0);
     if (numbers === null) return;
     const outputsMax = limits.heldOutputsMax + limits.holdSlackOutputs;
-    if (numbers.heldOutputs > outputsMax)
-      throw new Violation(`${who.name} holds ${numbers.heldOutputs} outputs`);
+    const bytesMax = limits.heldBytesMax + limits.holdSlackBytes;
     const retainedMax = outputsMax + limits.holdSlackOutputs;
-    if (numbers.retainedOutputs > retainedMax || who.queued > retainedMax) {
-      throw new Violation(`${who.name} retains ${numbers.retainedOutputs} outputs, queues ${who.queued}`);
+    const bounds: readonly (readonly [string, number, number])[] = [
+      ['outputs held', numbers.heldOutputs, outputsMax],
+      ['bytes held', numbers.heldBytes, bytesMax],
+      ['digests kept', numbers.keptDigests, limits.digestBytesMax / DIGEST_BYTES + limits.holdSlackOutputs],
+      ['outputs retained', numbers.retainedOutputs, retainedMax],
+      ['bytes retained', numbers.retainedBytes, bytesMax + limits.holdSlackBytes],
+      ['outputs queued', who.queued, retainedMax],
+    ];
+    for (const [what, is, most] of bounds) {
+      if (is > most) throw new Violation(`${who.name}: ${what}: ${is}, more than ${most}`);
     }
   }
 }

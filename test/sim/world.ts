@@ -54,6 +54,8 @@ export class World {
   incarnations: Incarnation[] = [];
   life = 0;
   cloneFailures = 0;
+  /** How fast replay is, recording at full speed is 1: at ease, and when it is behind. */
+  speed = { replay: 1.25, catchUp: 3 };
   /** Added to the time that each clone takes, while its stream moves. */
   cloneExtraMs = 0;
   /** Streams of clones stand still. */
