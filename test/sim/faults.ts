@@ -362,7 +362,8 @@ export class Faults {
       }
       if (storm) schedule.after(random.between(0, 4), () => armingStorm(this.#world));
       // While the question for the promise is on its way.
-      if (phase === 'arming' && !storm) schedule.after(random.between(0, 1), () => this.#strikeNow(RESET));
+      if (phase === 'arming' && !storm && random.chance(0.5))
+        schedule.after(random.between(0, 1), () => this.#strikeNow(RESET));
       if (phase === 'cloning') schedule.after(random.between(0, 15), () => this.#strikeNow(KILL_CLONE));
       for (let i = 0; !storm && i < faults; i += 1)
         schedule.after(random.between(0, 25), () => this.#strikeNow());

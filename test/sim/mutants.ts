@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'digest-before-log',
     without: 'no digest is sent before the log that led to its output',
     file: 'digests.js',
-    find: ' || next.lsn > shipped',
+    find: ' || this.#kept.lsnAt(at) > shipped',
     replace: '',
   },
   {

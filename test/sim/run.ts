@@ -24,10 +24,10 @@ const CALM_MS = 150;
 const FAULTLESS = 0.1;
 const BURSTS = 0.01;
 /** Runs in which replay is no faster than the guest, or slower: the guest must be paced. */
-const SLOW_REPLAY = 0.2;
+const SLOW_REPLAY = 0.1;
 const SLOW_REPLAY_SPEED = [0.6, 1.1] as const;
 /** Runs with a large guest: its clones take longer than a clone that does not move may. */
-const LARGE = 0.2;
+const LARGE = 0.1;
 const LARGE_CLONE_MS = 3_000;
 
 export interface Outcome {
