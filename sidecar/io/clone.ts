@@ -32,6 +32,7 @@ interface MigrationInfo {
 /**
  * Sends the running machine's state into `stream`, and ends it.
  * @param socketPath a unix socket made for QEMU to send to; gone afterwards.
+ * @param onBytes is told how many bytes of the state have been sent so far.
  * @returns when QEMU says that all is sent. @throws CloneError, QmpError; the guest runs on either way.
  */
 export async function sendClone(
@@ -39,10 +40,11 @@ export async function sendClone(
   stream: Duplex,
   socketPath: string,
   signal: AbortSignal,
+  onBytes: (sent: number) => void,
 ): Promise<void> {
   try {
     const source = await startMigration(qmp, socketPath, signal);
-    const pumped = source.pumpTo(stream);
+    const pumped = source.pumpTo(stream, onBytes);
     try {
       await Promise.race([Promise.all([pumped, untilSent(qmp)]), aborted(signal)]);
     } catch (error) {
@@ -74,19 +76,19 @@ async function startMigration(qmp: Qmp, socketPath: string, signal: AbortSignal)
 }
 
 /**
- * Loads what comes out of `stream` into a QEMU that was started with `-incoming defer`.
+ * Loads what comes out of `stream` into a QEMU that was started with `-incoming defer`. Takes as long as the stream gets
+ * on: the sender gives up one that does not, and ends it.
  * @returns when the machine runs (replays). @throws CloneError when the stream breaks or QEMU refuses it.
  */
 export async function receiveClone(
   qmp: Qmp,
   stream: Duplex,
   socketPath: string,
-  timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
   // QEMU would announce the guest's address by itself; a backup must be silent.
   await qmp.execute('migrate-set-parameters', { 'announce-rounds': 0 });
-  const running = qmp.waitFor('RESUME', timeoutMs);
+  const running = qmp.waitFor('RESUME', null);
   running.catch(() => undefined); // judged below, after the stream has had its say
   await qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` });
   const target = await connectToMigration(socketPath);

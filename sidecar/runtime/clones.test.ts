@@ -26,7 +26,6 @@ function clonesWith(links: Partial<ClonesOptions['links']>, more: Partial<Clones
     qmp,
     links: { cloneFrom: unused, cloneTo: unused, ...links },
     socketPath: '/nonexistent/clone.sock',
-    timeoutMs: 1_000,
     post: (event) => events.push(event),
     onSent: unused,
     onMigrationOver: unused,

@@ -10,13 +10,15 @@ export interface ClonesOptions {
   readonly qmp: Qmp;
   readonly links: Pick<Links, 'cloneFrom' | 'cloneTo'>;
   readonly socketPath: string;
-  readonly timeoutMs: Millis;
   readonly post: (event: ProtocolEvent) => void;
   /** Time from the request to the last byte sent. The guest has long gone on: how long it stood still is known. */
   readonly onSent: (tookMs: Millis) => void;
   /** The last moment at which a clone point that the migration came to is still known to be its own. */
   readonly onMigrationOver: () => void;
 }
+
+/** Often enough to tell a clone that gets on from one that hangs (`cloneGiveUpMs`). */
+const PROGRESS_MS = 1_000;
 
 interface UnderWay {
   readonly attempt: number;
@@ -104,14 +106,24 @@ export class Clones {
     const stream = await this.options.links.cloneFrom(link, signal);
     this.migrating = attempt;
     try {
-      await sendClone(this.options.qmp, stream, this.options.socketPath, signal);
+      await sendClone(this.options.qmp, stream, this.options.socketPath, signal, this.progressOf(attempt));
     } finally {
       this.options.onMigrationOver();
     }
   }
 
+  private progressOf(attempt: number): (bytes: number) => void {
+    let toldAt = performance.now();
+    return (bytes) => {
+      const now = performance.now();
+      if (now - toldAt < PROGRESS_MS) return;
+      toldAt = now;
+      this.options.post({ type: 'cloneProgress', attempt, bytes });
+    };
+  }
+
   private async load(signal: AbortSignal): Promise<void> {
-    const { qmp, links, socketPath, timeoutMs } = this.options;
+    const { qmp, links, socketPath } = this.options;
     // The log's position comes on the other connection; without it QEMU could not take up the log when it is loaded.
     const known = new Promise<void>((resolve, reject) => {
       this.began = resolve;
@@ -127,6 +139,6 @@ export class Clones {
       stream.destroy();
       throw error;
     }
-    await receiveClone(qmp, stream, socketPath, timeoutMs, signal);
+    await receiveClone(qmp, stream, socketPath, signal);
   }
 }

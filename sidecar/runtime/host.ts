@@ -217,7 +217,6 @@ export class SidecarHost {
       qmp,
       links,
       socketPath: config.cloneSocket,
-      timeoutMs: limits.cloneGiveUpMs,
       post,
       onMigrationOver: () => {
         this.engine.observe();

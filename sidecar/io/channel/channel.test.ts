@@ -450,12 +450,18 @@ describe('channel: clone', function () {
         const qemu = createConnection(source.path);
         const bytes = randomBytes(8 * 1024 * 1024);
         qemu.end(bytes);
-        const out = source.accept(TIMEOUT_MS).then((stream) => stream.pumpTo(accepted.socket));
+        const progress: number[] = [];
+        const out = source
+          .accept(TIMEOUT_MS)
+          .then((stream) => stream.pumpTo(accepted.socket, (moved) => progress.push(moved)));
         const incoming = once(target, 'connection') as Promise<[Socket]>;
         const into = pumpClone(dialled.socket, await connectToMigration(join(dir, 'in')), signal);
         const received = await collect((await incoming)[0]);
         expect(received.equals(bytes)).to.equal(true);
         expect(await out).to.equal(bytes.length);
+        expect(progress.length).to.be.above(8); // pieces of 256 KiB at most
+        expect(progress).to.deep.equal([...progress].sort((a, b) => a - b));
+        expect(progress.at(-1)).to.equal(bytes.length);
         await into;
         await source.close();
         target.close();

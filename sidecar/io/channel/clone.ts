@@ -80,11 +80,12 @@ export class MigrationSource {
 
   /**
    * Moves the stream to its end, then ends `target`. To be called once.
+   * @param onBytes is told how many bytes `target` has taken so far.
    * @returns the number of bytes. @throws when either end breaks
    */
-  async pumpTo(target: Writable): Promise<number> {
+  async pumpTo(target: Writable, onBytes: (moved: number) => void = () => undefined): Promise<number> {
     try {
-      return await this.moveAll(target);
+      return await this.moveAll(target, onBytes);
     } finally {
       this.isClosed = true;
       closeSync(this.fd);
@@ -92,7 +93,7 @@ export class MigrationSource {
   }
 
   /** One buffer is read into while the other is written. */
-  private async moveAll(target: Writable): Promise<number> {
+  private async moveAll(target: Writable, onBytes: (moved: number) => void): Promise<number> {
     const buffers = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)] as const;
     let [filling, writing]: [Buffer, Buffer] = [...buffers];
     let written = Promise.resolve();
@@ -100,6 +101,7 @@ export class MigrationSource {
     for (;;) {
       const { bytesRead } = await readSome(this.fd, filling, 0, PIECE_BYTES, null);
       await written;
+      onBytes(bytes);
       if (bytesRead === 0) break;
       bytes += bytesRead;
       written = write(target, filling.subarray(0, bytesRead));

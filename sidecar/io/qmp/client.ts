@@ -100,8 +100,11 @@ export class Qmp extends EventEmitter<QmpEvents> {
     });
   }
 
-  /** The data of the next event of this name. Call it before what causes the event. @throws QmpError */
-  waitFor(name: string, timeoutMs: number): Promise<QmpEvent['data']> {
+  /**
+   * The data of the next event of this name. Call it before what causes the event. With no time-out the caller knows of
+   * another end. @throws QmpError
+   */
+  waitFor(name: string, timeoutMs: number | null): Promise<QmpEvent['data']> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
       const done = (): void => {
@@ -117,10 +120,11 @@ export class Qmp extends EventEmitter<QmpEvents> {
         done();
         reject(error);
       };
-      const timer = setTimeout(() => {
+      const late = (): void => {
         done();
-        reject(new QmpError('QMP_TIMEOUT', `no event ${name} within ${timeoutMs} ms`));
-      }, timeoutMs);
+        reject(new QmpError('QMP_TIMEOUT', `no event ${name} within ${timeoutMs ?? 0} ms`));
+      };
+      const timer = timeoutMs === null ? undefined : setTimeout(late, timeoutMs);
       this.on('event', onEvent).on('close', onClose);
     });
   }
