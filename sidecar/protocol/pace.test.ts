@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { GuestClock } from './guest-clock.js';
 import { LagMeter } from './lag.js';
 import { makeLimits } from './limits.js';
-import { HOLD_PERMILLE, Pace } from './pace.js';
+import { HOLD_PERMILLE, Pace, type PaceGoal } from './pace.js';
 
 const LIMITS = makeLimits();
 const { lagBoundMs, lagNoteMs, paceMaxPermille, paceStepPermille, paceStepMs, paceWindowMs, tickMs } = LIMITS;
@@ -27,7 +27,7 @@ function paceAfter(ms: number, lagAt: (now: number) => number): number {
   for (let now = 0; now <= ms; now += tickMs) {
     const lag = lagAt(now);
     clock.run(now, pace.permille);
-    pace.steer(lag, clock.ms - lag, now);
+    pace.steer('keepUp', lag, clock.ms - lag, now);
   }
   return pace.permille;
 }
@@ -44,7 +44,10 @@ class Loop {
   #consumed = 0;
 
   /** The guest has run alone for so long. */
-  constructor(behindMs: number) {
+  constructor(
+    behindMs: number,
+    readonly goal: PaceGoal = 'keepUp',
+  ) {
     for (; this.#now < behindMs; this.#now += tickMs) this.#guest();
   }
 
@@ -55,7 +58,7 @@ class Loop {
       this.#consumed = Math.min(this.#clock.ms, this.#consumed + step);
       if (this.#now % LIMITS.beatMs < tickMs) this.#meter.consumed(this.#consumed);
       const lag = this.#meter.lagMs(this.#now);
-      this.pace.steer(lag, this.#meter.replayedMs(this.#clock.ms), this.#now);
+      this.pace.steer(this.goal, lag, this.#meter.replayedMs(this.#clock.ms), this.#now);
       this.lags.push(lag);
       this.paces.push(this.pace.permille);
     }
@@ -123,7 +126,7 @@ describe('pace', () => {
     for (let now = 0; now < 20_000; now += tickMs) {
       const lag = now < 5_000 ? 2_000 + now : lagNoteMs - 1;
       clock.run(now, pace.permille);
-      pace.steer(lag, clock.ms - lag, now);
+      pace.steer('keepUp', lag, clock.ms - lag, now);
       slowest = Math.max(slowest, pace.permille);
     }
     expect(slowest).to.be.above(0);
@@ -145,6 +148,18 @@ describe('pace', () => {
         const { lag, least, most } = loop.run(120_000, speed).spread(100_000);
         expect(lag, 'and stays away').to.be.below(1.5 * lagBoundMs);
         expect(most - least, 'the pace does not swing').to.be.below(paceMaxPermille * 0.7);
+      });
+    }
+
+    for (const [behindMs, speed, withinMs] of [
+      [7_000, 0.7, 25_000],
+      [7_000, 1, 20_000],
+      [7_000, 1.5, 15_000],
+      [900, 1, 6_000],
+    ] as const) {
+      it(`${behindMs} ms behind, ${speed} times as fast, not protecting yet: caught up within ${withinMs} ms`, () => {
+        const loop = new Loop(behindMs, 'catchUp').run(withinMs, speed);
+        expect(loop.lags.some((lag) => lag < lagNoteMs)).to.equal(true);
       });
     }
 

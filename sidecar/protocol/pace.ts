@@ -13,6 +13,12 @@ const ROOMY_SHARE = 0.5;
 /** Why the guest is held, apart from lag. */
 export type HoldReason = 'outputsFull' | 'digestsFull' | 'handover';
 
+/**
+ * `catchUp`: a backup that has been loaded and protects nobody yet; its lag has to go away soon. `keepUp`: one that
+ * protects, for which a lag within its bound will do.
+ */
+export type PaceGoal = 'catchUp' | 'keepUp';
+
 /** Where the backup was. `replayedMs`: how much of the guest's own time it had replayed. */
 interface Sighting {
   readonly at: Millis;
@@ -61,18 +67,19 @@ export class Pace {
    *
    * | lag                 | shrinks        | the guest                             |
    * |---------------------|----------------|---------------------------------------|
-   * | beyond the bound    | too slowly     | one step slower                       |
+   * | beyond the bound; catching up: the note bound | too slowly | one step slower |
    * | below the note bound| -              | one step faster                       |
    * | any                 | more than fast enough, also after it | one step faster |
    * | any                 | otherwise      | as it is                              |
    */
-  steer(lagMs: Millis, replayedMs: Millis, now: Millis): void {
+  steer(goal: PaceGoal, lagMs: Millis, replayedMs: Millis, now: Millis): void {
     const { lagBoundMs, lagNoteMs, paceStepMs, paceStepPermille } = this.#limits;
     const last = this.#window.at(-1);
     if (last !== undefined && now - last.at < paceStepMs) return;
     this.#see({ at: now, replayedMs });
-    const spare = this.#shrinkPermille() - this.#neededPermille(lagMs);
-    if (lagMs > lagBoundMs && spare < 0) this.#step(paceStepPermille);
+    const spare = this.#shrinkPermille() - this.#neededPermille(goal, lagMs);
+    const tooMuchMs = goal === 'catchUp' ? lagNoteMs : lagBoundMs;
+    if (lagMs > tooMuchMs && spare < 0) this.#step(paceStepPermille);
     else if (lagMs < lagNoteMs || spare >= paceStepPermille) this.#step(-paceStepPermille);
   }
 
@@ -114,9 +121,10 @@ export class Pace {
     return backupPermille - (PERMILLE - this.#runningPermille);
   }
 
-  /** As fast as is needed for any lag; the last of it may take `paceSettleMs`. */
-  #neededPermille(lagMs: Millis): number {
+  /** As fast as is needed for any lag; where it need not go away, the last of it may take `paceSettleMs`. */
+  #neededPermille(goal: PaceGoal, lagMs: Millis): number {
     const { paceNeededPermille, paceSettleMs } = this.#limits;
+    if (goal === 'catchUp') return paceNeededPermille;
     return Math.min(paceNeededPermille, (lagMs * PERMILLE) / paceSettleMs);
   }
 }

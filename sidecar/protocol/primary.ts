@@ -255,7 +255,10 @@ export class Primary implements Role {
     const guestMs = this.#guestClock.ms;
     standby.lag.sample(this.#head, now, guestMs);
     this.#pace.room(standby.usedShare(this.#head, ringBytes));
-    if (standby.loaded) this.#pace.steer(standby.lag.lagMs(now), standby.lag.replayedMs(guestMs), now);
+    if (standby.loaded) {
+      const goal = this.#phase === 'catchingUp' ? 'catchUp' : 'keepUp';
+      this.#pace.steer(goal, standby.lag.lagMs(now), standby.lag.replayedMs(guestMs), now);
+    }
     const leaving = this.#handover?.sentAt ?? null;
     const loss = leaving === null ? standby.detector.judge(now) : null;
     if (loss !== null) this.#lose(loss, `backup is gone: ${loss}`, now, out);
