@@ -143,7 +143,6 @@ FAKE_VOID(qemu_cpu_kick, (void *cpu))
 FAKE_VOID(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))
 FAKE_VOID(rng_backend_request_entropy,
           (void *backend, size_t size, void (*receive)(void *, const void *, size_t), void *opaque))
-FAKE_VALUE(void *, g_malloc, (size_t bytes), malloc(bytes))
 FAKE_VALUE(void *, object_get_class, (void *object), *(void **)object)
 FAKE_VALUE(void *, object_get_root, (void), NULL)
 FAKE_VALUE(int, object_child_foreach_recursive,

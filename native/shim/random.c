@@ -10,6 +10,7 @@
  *
  * QEMU's rng_backend_request_entropy is replaced by one that does what it does. Caller has the BQL.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "hook.h"
@@ -52,15 +53,24 @@ static void append(void *backend, struct request *request)
     requests->last = &request->next;
 }
 
+/* QEMU gives it back by g_free, which is the C library's free (GLib 2.46 and later). */
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (memory == NULL && size > 0)
+        abort(); /* as g_malloc does */
+    return memory;
+}
+
 static void request_entropy(void *backend, size_t size, receive_entropy receive, void *opaque)
 {
     class_request function = request_of_class(backend);
     if (function == NULL)
         return;
     size = size < FTLOG_RANDOM_BYTES_MAX ? size : FTLOG_RANDOM_BYTES_MAX;
-    struct request *request = qemu.g_malloc(sizeof(*request));
+    struct request *request = allocate(sizeof(*request));
     *request = (struct request){.receive = receive, .opaque = opaque, .size = size};
-    request->data = qemu.g_malloc(size);
+    request->data = allocate(size);
     function(backend, request);
     append(backend, request);
 }

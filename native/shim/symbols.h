@@ -76,7 +76,6 @@ struct qemu_version_info {
        void *opaque))                                                                              \
     F(void, rng_backend_request_entropy,                                                           \
       (void *backend, size_t size, void (*receive)(void *, const void *, size_t), void *opaque))   \
-    F(void *, g_malloc, (size_t bytes))                                                            \
     F(void *, object_get_class, (void *object))                                                    \
     F(void *, object_get_root, (void))                                                             \
     F(int, object_child_foreach_recursive,                                                         \
