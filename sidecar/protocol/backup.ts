@@ -397,7 +397,7 @@ export class Backup implements Role {
 
   #leaseAnswer(id: number, raw: LeaseAnswer, now: Millis, out: Outbox): Turn | null {
     const answer = this.#desk.answer(id, raw, now);
-    if (answer?.op !== 'claim' || answer.result === 'unknown') return null;
+    if (answer?.op !== 'claim') return null;
     this.#desk.drop();
     if (answer.result === 'lost') return end('leaseLost', 'the primary has won the lease');
     this.#won = true;

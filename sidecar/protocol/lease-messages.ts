@@ -60,7 +60,8 @@ export interface LeaseRecord {
   readonly claimable: boolean;
 }
 
-export type LeaseAnswer =
+/** What the store has done or holds. */
+export type CertainAnswer =
   | {
       readonly op: 'found' | 'refound';
       readonly result: 'ok';
@@ -85,5 +86,9 @@ export type LeaseAnswer =
     }
   | { readonly op: 'claim'; readonly result: 'won' | 'lost' }
   | { readonly op: 'peek'; readonly result: 'present'; readonly record: LeaseRecord }
-  | { readonly op: 'peek'; readonly result: 'missing' }
+  | { readonly op: 'peek'; readonly result: 'missing' };
+
+/** `unknown`: the request may have been carried out, or may still be. */
+export type LeaseAnswer =
+  | CertainAnswer
   | { readonly op: LeaseRequest['op']; readonly result: 'unknown'; readonly reason: LeaseTrouble };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LeaseDesk } from './lease.js';
-import type { LeaseAnswer, LeaseRecord } from './lease-messages.js';
+import type { CertainAnswer, LeaseAnswer, LeaseRecord } from './lease-messages.js';
 import type { Limits } from './limits.js';
 import type { Outbox } from './outbox.js';
 import type { LeaseTrouble } from './reasons.js';
@@ -112,19 +112,14 @@ export class LeaseWatch {
       this.restart(now);
       return null;
     }
-    if (answer?.op !== 'peek' || answer.result === 'unknown') return null;
+    if (answer?.op !== 'peek') return null;
     this.#desk.drop();
     this.#dueAt = now + this.#limits.peekMs;
     this.#sight = this.#interpret(answer, term, armed, now);
     return this.#sight;
   }
 
-  #interpret(
-    answer: Extract<LeaseAnswer, { op: 'peek'; result: 'present' | 'missing' }>,
-    term: Term,
-    armed: boolean,
-    now: Millis,
-  ): Sight {
+  #interpret(answer: Extract<CertainAnswer, { op: 'peek' }>, term: Term, armed: boolean, now: Millis): Sight {
     if (answer.result === 'missing') return { verdict: 'missing', store: '', run: '', at: now };
     const { record } = answer;
     const verdict = judgeRecord(record, term, armed, this.#me);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invariant } from './invariant.js';
-import type { LeaseAnswer, LeaseRequest } from './lease-messages.js';
+import type { CertainAnswer, LeaseAnswer, LeaseRequest } from './lease-messages.js';
 import type { Limits } from './limits.js';
 import type { Outbox } from './outbox.js';
 import type { LeaseTrouble } from './reasons.js';
@@ -82,7 +82,7 @@ export class LeaseDesk {
    * An answer has come. Returns it if it is certain and belongs to the question that stands; the question stays
    * until `ask` or `drop`, because a refusal may call for another attempt.
    */
-  answer(id: number, answer: LeaseAnswer, now: Millis): LeaseAnswer | null {
+  answer(id: number, answer: LeaseAnswer, now: Millis): CertainAnswer | null {
     if (!this.#waiting.delete(id)) return null;
     invariant(answer.op === this.#question?.op, 'an answer is of the same operation as its question');
     if (answer.result === 'unknown') {

@@ -6,37 +6,25 @@ import { end } from './context.js';
 import type { ProtocolEvent } from './events.js';
 import type { Frame, HelloFrame } from './frames.js';
 import { OutputGate } from './gate.js';
-import { GuestClock } from './guest-clock.js';
+import { GuestSpeed } from './guest-speed.js';
 import { Guests } from './guests.js';
-import { LeaseDesk } from './lease.js';
+import { Handover } from './handover.js';
 import type { LeaseAnswer } from './lease-messages.js';
-import type { Sight } from './lease-watch.js';
-import { LeaseWatch, storeName } from './lease-watch.js';
 import type { Outbox } from './outbox.js';
-import { Pace } from './pace.js';
+import type { OwnershipNews } from './ownership.js';
+import { Ownership } from './ownership.js';
 import { Pulse } from './pulse.js';
 import { primaryProtection } from './protection.js';
 import type { LossReason } from './reasons.js';
 import { Standby } from './standby.js';
 import type { Numbers, PrimaryPhase, Status } from './status.js';
-import type { TenureNews } from './tenure.js';
-import { Tenure } from './tenure.js';
-import type { LinkId, Lsn, Millis } from './types.js';
+import type { SwitchOffReason } from './switch-off.js';
+import { SwitchOff } from './switch-off.js';
+import type { Term } from './tenure.js';
+import type { Epoch, LinkId, Lsn, Millis } from './types.js';
 
 type OutputEvent = Extract<ProtocolEvent, { type: 'output' }>;
 type ClonePointEvent = Extract<ProtocolEvent, { type: 'clonePoint' }>;
-
-interface Handover {
-  readonly since: Millis;
-  sentAt: Millis | null;
-}
-
-/** The VM is switched off on purpose; this side ends once nobody else can win the lease. */
-interface SwitchOff {
-  readonly reason: 'userAction' | 'vmNotRunning';
-  readonly detail: string;
-  since: Millis;
-}
 
 /**
  * The side whose engine records. Its life:
@@ -50,61 +38,50 @@ interface SwitchOff {
 export class Primary implements Role {
   readonly #context: Context;
   readonly #gate: OutputGate;
-  readonly #pace: Pace;
-  readonly #guestClock = new GuestClock();
-  readonly #desk: LeaseDesk;
-  readonly #watch: LeaseWatch;
+  readonly #speed: GuestSpeed;
+  readonly #ownership: Ownership;
   readonly #guests: Guests;
   readonly #pulse: Pulse;
   #phase: PrimaryPhase;
-  #tenure: Tenure | null = null;
   #standby: Standby | null = null;
   #head: Lsn;
   #enabled = true;
   #attempts = 0;
-  #paceSent = 0;
   #reclaimed: Lsn = 0;
   #gateClosedAt: Lsn = 0;
-  #progressSince: Millis = 0;
   #handover: Handover | null = null;
   #switchOff: SwitchOff | null = null;
   #lastLoss: LossReason | null = null;
   #lastReleased = 0;
-  /** Whether the epoch asked for is armed cannot be found out: arm another one. */
-  #doubt = false;
 
-  private constructor(context: Context, phase: PrimaryPhase, head: Lsn, lastIndex: number) {
-    const { limits, nonce } = context.config;
+  private constructor(
+    context: Context,
+    ownership: Ownership,
+    phase: PrimaryPhase,
+    from: { head: Lsn; lastIndex: number },
+  ) {
+    const { limits, ringBytes } = context.config;
     this.#context = context;
-    this.#gate = new OutputGate(limits, lastIndex);
-    this.#pace = new Pace(limits);
-    this.#desk = new LeaseDesk(limits, context.ids);
-    this.#watch = new LeaseWatch(limits, new LeaseDesk(limits, context.ids), nonce);
+    this.#ownership = ownership;
+    this.#gate = new OutputGate(limits, from.lastIndex);
+    this.#speed = new GuestSpeed(limits, ringBytes);
     this.#guests = new Guests(limits);
     this.#pulse = new Pulse(limits);
     this.#phase = phase;
-    this.#head = head;
+    this.#head = from.head;
   }
 
   /** A recorder's first life: outputs wait until the lease says that this side owns the VM. */
   static found(context: Context, start: ColdStart, now: Millis, out: Outbox): Primary {
-    const primary = new Primary(context, 'founding', 0, 0);
-    const { nonce } = context.config;
-    const request =
-      start.kind === 'found'
-        ? ({ op: 'found', store: storeName(nonce, 0), nonce } as const)
-        : ({ op: 'refound', expectEpoch: start.expectEpoch, nonce } as const);
-    primary.#desk.ask(request, now, out);
-    return primary;
+    const ownership = Ownership.found(context, start, now, out);
+    return new Primary(context, ownership, 'founding', { head: 0, lastIndex: 0 });
   }
 
   /** A backup that went live: sole owner of the epoch it has won. */
   static succeed(context: Context, succession: Succession, now: Millis, out: Outbox): Primary {
-    const { term, head, lastIndex } = succession;
-    const primary = new Primary(context, 'alone', head, lastIndex);
-    primary.#tenure = new Tenure(context.config.nonce, primary.#desk, term);
+    const { term, lastIndex } = succession;
+    const primary = new Primary(context, Ownership.won(context, term, now), 'alone', succession);
     primary.#gate.setRule('owner');
-    primary.#watch.restart(now);
     out.push({ type: 'retain', on: false });
     // The I/O side's queue holds what this engine made while it replayed and nobody is known to have sent.
     if (lastIndex > 0) out.push({ type: 'release', through: lastIndex, limit: { by: 'owner' } });
@@ -116,12 +93,12 @@ export class Primary implements Role {
   stalled(stalledMs: Millis, now: Millis): void {
     this.#pulse.ownStall(stalledMs);
     this.#standby?.detector.ownStall(stalledMs);
-    if (this.#switchOff !== null) this.#switchOff.since += stalledMs; // the answer may lie here unread
-    if (this.#phase === 'alone') this.#watch.restart(now);
+    this.#switchOff?.ownStall(stalledMs);
+    if (this.#phase === 'alone') this.#ownership.lookAgain(now);
   }
 
   handle(event: ProtocolEvent, now: Millis, out: Outbox): Turn | null {
-    this.#guestClock.run(now, this.#paceSent);
+    this.#speed.run(now);
     const turn = this.#dispatch(event, now, out) ?? this.#progress(now, out);
     if (turn !== null) this.#bow(turn, out);
     return turn;
@@ -129,17 +106,17 @@ export class Primary implements Role {
 
   status(): Status {
     const { nonce } = this.#context.config;
-    const lease = this.#desk.trouble ?? this.#watch.trouble;
+    const lease = this.#ownership.trouble;
     return {
       role: 'primary',
       phase: this.#phase,
-      epoch: this.#tenure?.term.epoch ?? 0,
+      epoch: this.#ownership.epoch,
       nonce,
       peer: this.#standby?.nonce ?? null,
       protection: primaryProtection({
         phase: this.#phase,
         enabled: this.#enabled,
-        rearming: this.#tenure?.armed === true && this.#tenure.moving,
+        rearming: this.#ownership.rearming,
         suspect: this.#standby?.detector.suspect ?? false,
         lastLoss: this.#lastLoss,
         lease,
@@ -155,7 +132,7 @@ export class Primary implements Role {
       acked: standby?.received ?? 0,
       consumed: standby?.consumed ?? 0,
       lagMs: standby?.lag.lagMs(now) ?? 0,
-      pacePermille: this.#paceSent,
+      pacePermille: this.#speed.permille,
       heldOutputs: this.#gate.heldOutputs,
       heldBytes: this.#gate.heldBytes,
       keptDigests: standby?.digests.length ?? 0,
@@ -200,27 +177,19 @@ export class Primary implements Role {
         this.#protection(event.enabled, now, out);
         return null;
       case 'commandStop':
-        return this.#switchedOff(
-          { reason: 'userAction', detail: 'stopped by command', since: now },
-          now,
-          out,
-        );
+        return this.#switchedOff('userAction', 'stopped by command', now, out);
       case 'engineBeat':
         this.#pulse.felt(event.beat, now);
         return null;
       case 'engineFailed':
         return this.#switchOff === null ? end('engineFailed', event.detail) : null;
       case 'engineExited':
-        return this.#switchedOff(
-          { reason: 'vmNotRunning', detail: 'the guest switched itself off', since: now },
-          now,
-          out,
-        );
+        return this.#switchedOff('vmNotRunning', 'the guest switched itself off', now, out);
       case 'cloneProgress':
-        this.#cloneProgress(event.attempt, event.bytes, now);
+        this.#cloningTo(event.attempt)?.preparation.sent(event.bytes, now);
         return null;
       case 'cloneSent':
-        this.#cloneSent(event.attempt, now);
+        this.#cloningTo(event.attempt)?.preparation.step(now);
         return null;
       case 'dialled':
       case 'dialFailed':
@@ -235,8 +204,7 @@ export class Primary implements Role {
   }
 
   #tick(now: Millis, out: Outbox): Turn | null {
-    this.#desk.tick(now, out);
-    if (this.#tenure !== null) this.#watch.tick(now, out);
+    this.#ownership.tick(now, out);
     this.#guests.tick(now, out);
     if (this.#standby !== null) this.#tickStandby(this.#standby, now, out);
     if (this.#switchOff !== null) return this.#tickSwitchOff(this.#switchOff, now, out);
@@ -248,47 +216,40 @@ export class Primary implements Role {
   }
 
   #tickStandby(standby: Standby, now: Millis, out: Outbox): void {
-    const { limits, ringBytes } = this.#context.config;
     standby.detector.tick(now);
     const beat = standby.detector.beat(now);
     if (beat !== null) out.send(standby.link, { type: 'beat', ...beat });
-    const guestMs = this.#guestClock.ms;
-    standby.lag.sample(this.#head, now, guestMs);
-    this.#pace.room(standby.usedShare(this.#head, ringBytes));
-    if (standby.loaded) {
-      const goal = this.#phase === 'catchingUp' ? 'catchUp' : 'keepUp';
-      this.#pace.steer(goal, standby.lag.lagMs(now), standby.lag.replayedMs(guestMs), now);
-    }
-    const leaving = this.#handover?.sentAt ?? null;
-    const loss = leaving === null ? standby.detector.judge(now) : null;
+    standby.lag.sample(this.#head, now, this.#speed.guestMs);
+    this.#speed.steer(standby, this.#phase === 'catchingUp' ? 'catchUp' : 'keepUp', this.#head, now);
+    // A backup that was told to take over owes nobody a beat.
+    const loss = this.#handover?.told === true ? null : standby.detector.judge(now);
     if (loss !== null) this.#lose(loss, `backup is gone: ${loss}`, now, out);
-    else if (leaving !== null && now - leaving > limits.handoverWaitMs) {
-      this.#lose('handover', 'the backup did not take over in time', now, out);
-    } else this.#tickPatience(standby, now, out);
+    else if (this.#handover !== null) this.#tickHandover(this.#handover, now, out);
+    else this.#tickPreparation(standby, now, out);
   }
 
-  /** Waits that have an end. */
-  #tickPatience(standby: Standby, now: Millis, out: Outbox): void {
-    const { limits } = this.#context.config;
-    const waited = now - this.#progressSince;
-    if (this.#phase === 'cloning' && waited > limits.cloneGiveUpMs) {
-      this.#lose('cloneFailed', 'the clone does not get on', now, out);
-    } else if (this.#phase === 'catchingUp') {
-      if (this.#watch.ground(now) === null || standby.replayProgress()) this.#progressSince = now;
-      else if (waited > limits.catchUpGiveUpMs) {
-        this.#lose('cloneFailed', 'the backup has not caught up, and does not get on', now, out);
-      }
+  #tickHandover(handover: Handover, now: Millis, out: Outbox): void {
+    if (!handover.overdue(now)) return;
+    if (handover.told) {
+      this.#lose('handover', 'the backup did not take over in time', now, out);
+      return;
     }
-    const handover = this.#handover;
-    if (handover !== null && handover.sentAt === null && now - handover.since > limits.handoverWaitMs) {
-      this.#handover = null;
-      this.#pace.hold('handover', false);
-      this.#enter(
-        'protected',
-        out,
-        'planned failover given up: the backup did not acknowledge all log in time',
-      );
-    }
+    this.#handover = null;
+    this.#speed.hold('handover', false);
+    this.#enter(
+      'protected',
+      out,
+      'planned failover given up: the backup did not acknowledge all log in time',
+    );
+  }
+
+  #tickPreparation({ preparation, consumed }: Standby, now: Millis, out: Outbox): void {
+    if (this.#phase !== 'cloning' && this.#phase !== 'catchingUp') return;
+    preparation.replayed(consumed, now);
+    // Without a lease store nobody can be armed, however far it has come.
+    if (this.#phase === 'catchingUp' && !this.#ownership.storeUsable(now)) preparation.step(now);
+    const standstill = preparation.standstill(now);
+    if (standstill !== null) this.#lose('cloneFailed', standstill, now, out);
   }
 
   #linkDown(link: LinkId, now: Millis, out: Outbox): void {
@@ -303,7 +264,7 @@ export class Primary implements Role {
   #produced(lsn: Lsn, now: Millis): void {
     if (lsn <= this.#head) return;
     this.#head = lsn;
-    this.#standby?.lag.sample(lsn, now, this.#guestClock.ms);
+    this.#standby?.lag.sample(lsn, now, this.#speed.guestMs);
   }
 
   #output(event: OutputEvent, now: Millis): Turn | null {
@@ -344,11 +305,11 @@ export class Primary implements Role {
       case 'loaded':
         if (this.#phase !== 'cloning' || standby.received === null) return false;
         standby.loaded = true;
-        this.#progressSince = now;
+        standby.preparation.loaded(now);
         this.#enter('catchingUp', out, 'the backup has loaded the clone and replays');
         return true;
       case 'prepared':
-        return this.#tenure?.promise(frame.epoch, frame.store) ?? false;
+        return this.#ownership.promise(frame.epoch, frame.store);
       case 'barred':
         this.#lose(frame.reason, `the backup bars itself: ${frame.detail}`, now, out);
         return true;
@@ -430,19 +391,9 @@ export class Primary implements Role {
     out.send(link, { type: 'welcome', nonce: this.#context.config.nonce, resumeFrom: point.received });
     this.#acknowledged(point.received, out);
     standby.tellReleased(this.#lastReleased, out);
-    this.#repeatLeaseFrames(standby, out);
-    if (typeof this.#handover?.sentAt === 'number')
-      out.send(link, { type: 'handover', reason: 'userAction' });
-  }
-
-  /** What the broken connection may have swallowed. */
-  #repeatLeaseFrames(standby: Standby, out: Outbox): void {
-    const tenure = this.#tenure;
-    if (tenure === null) return;
-    if (tenure.armed) out.send(standby.link, { type: 'armed', epoch: tenure.term.epoch });
-    const { candidate } = tenure;
-    if (candidate === null) return;
-    out.send(standby.link, { type: 'prepare', epoch: candidate.epoch, store: candidate.store });
+    // What the broken connection may have swallowed.
+    for (const frame of this.#ownership.standingFrames()) out.send(link, frame);
+    if (this.#handover?.told === true) out.send(link, { type: 'handover', reason: 'userAction' });
   }
 
   // ---- clone ----
@@ -451,7 +402,6 @@ export class Primary implements Role {
     this.#attempts += 1;
     this.#standby = new Standby(this.#context.config.limits, hello, link, this.#attempts, now);
     this.#reclaimed = 0;
-    this.#progressSince = now;
     out.send(link, { type: 'welcome', nonce: this.#context.config.nonce, resumeFrom: null });
     out.push({ type: 'startClone', attempt: this.#attempts, link });
     this.#enter('cloning', out, `cloning to ${hello.nonce}`);
@@ -465,81 +415,52 @@ export class Primary implements Role {
       return;
     }
     if (standby.received !== null) return;
-    this.#progressSince = now;
+    standby.preparation.step(now);
     standby.clonePoint(event.lsn, event.frames);
     out.send(standby.link, { type: 'clonePoint', lsn: event.lsn });
   }
 
-  #cloneProgress(attempt: number, bytes: number, now: Millis): void {
-    const standby = this.#standby;
-    if (standby?.attempt === attempt && !standby.loaded && standby.cloneProgress(bytes))
-      this.#progressSince = now;
-  }
-
-  #cloneSent(attempt: number, now: Millis): void {
-    if (this.#standby?.attempt === attempt && !this.#standby.loaded) this.#progressSince = now;
-  }
-
   #cloneFailed(attempt: number, detail: string, now: Millis, out: Outbox): void {
+    if (this.#cloningTo(attempt) !== null) this.#lose('cloneFailed', `clone failed: ${detail}`, now, out);
+  }
+
+  /** The backup of this attempt, if it still loads. */
+  #cloningTo(attempt: number): Standby | null {
     const standby = this.#standby;
-    if (standby?.attempt !== attempt || standby.loaded) return;
-    this.#lose('cloneFailed', `clone failed: ${detail}`, now, out);
+    return standby?.attempt === attempt && !standby.loaded ? standby : null;
   }
 
   // ---- lease ----
 
   #leaseAnswer(id: number, answer: LeaseAnswer, now: Millis, out: Outbox): Turn | null {
-    if (this.#watch.owns(id)) {
-      const tenure = this.#tenure;
-      const sight = tenure === null ? null : this.#watch.answer(id, answer, tenure.term, tenure.armed, now);
-      return sight === null ? null : this.#seen(sight, now, out);
-    }
-    const certain = this.#desk.answer(id, answer, now);
-    if (certain === null) return null;
-    if (certain.op === 'found' || certain.op === 'refound') return this.#founded(certain, now, out);
-    const news = this.#tenure?.answer(certain, now, out) ?? null;
-    return news === null ? null : this.#tenureNews(news, now, out);
+    const armable = this.#phase === 'protected' || this.#phase === 'arming';
+    const backup = armable ? (this.#standby?.nonce ?? null) : null;
+    const news = this.#ownership.answer(id, answer, backup, now, out);
+    return news === null ? null : this.#ownershipNews(news, now, out);
   }
 
-  #founded(answer: LeaseAnswer, now: Millis, out: Outbox): Turn | null {
-    this.#desk.drop();
-    if (answer.op !== 'found' && answer.op !== 'refound') return null;
-    if (answer.result !== 'ok') {
-      return end('leaseRefused', answer.result === 'refused' ? answer.detail : 'no answer');
-    }
-    const { store, epoch } = answer;
-    this.#tenure = new Tenure(this.#context.config.nonce, this.#desk, { store, epoch });
-    // Switches may still know the guest behind the host on which it ran before.
-    out.push({ type: 'announce' });
-    this.#becomeAlone(`owner of epoch ${epoch}`, now, out);
-    return null;
-  }
-
-  #tenureNews(news: TenureNews, now: Millis, out: Outbox): Turn | null {
+  #ownershipNews(news: OwnershipNews, now: Millis, out: Outbox): Turn | null {
     switch (news.type) {
+      case 'founded':
+        // Switches may still know the guest behind the host on which it ran before.
+        out.push({ type: 'announce' });
+        this.#becomeAlone(`owner of epoch ${news.epoch}`, out);
+        return null;
+      case 'foundRefused':
+        return end('leaseRefused', news.detail);
       case 'armed':
-        this.#watch.restart(now);
-        out.send(this.#standby?.link ?? null, { type: 'armed', epoch: news.term.epoch });
-        if (this.#phase === 'arming') this.#enter('protected', out, `protected in epoch ${news.term.epoch}`);
-        else out.report('info', 'rearmed', `armed anew, epoch ${news.term.epoch}`);
+        this.#armed(news.term.epoch, out);
         return null;
       case 'armRefused':
-        this.#watch.restart(now);
-        out.report('warn', news.reason, 'the lease store refused to arm');
         if (this.#phase === 'arming') this.#backToCatchingUp(now, out);
         return null;
-      case 'armDoubtful':
-        this.#doubt = true;
-        this.#watch.restart(now);
-        out.report(
-          'warn',
-          news.reason,
-          'it is not known whether the epoch is armed; asking for a new promise',
-        );
+      case 'rearm':
+        out.report('warn', 'rearming', `the lease store is not what it was; arming epoch ${news.term.epoch}`);
+        this.#askPromise(news.term, out);
         return null;
       case 'won':
       case 'sole':
-        this.#becomeAlone('the lease is ours', now, out);
+        this.#becomeAlone('the lease is ours', out);
         return this.#switchOff === null ? null : this.#leave(this.#switchOff, out);
       case 'lost':
         if (this.#switchOff === null) return end('leaseLost', 'the other side has won the lease');
@@ -547,48 +468,19 @@ export class Primary implements Role {
           'leaseLost',
           `${this.#switchOff.detail}, too late: the VM runs on at the backup, which has won`,
         );
-    }
-  }
-
-  /** What a look at the lease means for what this side is doing. */
-  #seen(sight: Sight, now: Millis, out: Outbox): Turn | null {
-    const tenure = this.#tenure;
-    if (tenure === null) return null;
-    switch (sight.verdict) {
       case 'superseded':
         return end('superseded', 'the lease shows another owner');
-      case 'missing':
-        out.report('warn', 'missing', 'the lease store has lost its keys; reopening it');
-        this.#watch.reopen(now, out);
-        return null;
-      case 'foreignStore':
-        out.report(
-          'error',
-          'foreignStore',
-          `the lease store holds another life, ${sight.store}; a person must look`,
-        );
-        return null;
-      case 'usable':
-      case 'stale':
-        tenure.storeUsable(sight, now, out);
-        if (sight.verdict === 'stale' || this.#doubt || tenure.backupBoundInVain) this.#rearm(sight, out);
-        return null;
     }
   }
 
-  /** The armed epoch is not in force in the store any more: a new one, after the backup's promise. */
-  #rearm(sight: Sight, out: Outbox): void {
-    const tenure = this.#tenure;
-    const standby = this.#standby;
-    if (standby === null || tenure === null) return;
-    if (this.#phase !== 'protected' && !(this.#phase === 'arming' && this.#doubt)) return;
-    // Under way, or asked: an answer will come.
-    if (tenure.candidate?.store === sight.store && tenure.candidate.run === sight.run) return;
-    if (tenure.asked && !this.#doubt) return;
-    this.#doubt = false;
-    const term = tenure.prepare(sight, standby.nonce);
-    out.report('warn', 'rearming', `the lease store is not what it was; arming epoch ${term.epoch}`);
-    out.send(standby.link, { type: 'prepare', epoch: term.epoch, store: term.store });
+  #armed(epoch: Epoch, out: Outbox): void {
+    out.send(this.#standby?.link ?? null, { type: 'armed', epoch });
+    if (this.#phase === 'arming') this.#enter('protected', out, `protected in epoch ${epoch}`);
+    else out.report('info', 'rearmed', `armed anew, epoch ${epoch}`);
+  }
+
+  #askPromise(term: Term, out: Outbox): void {
+    out.send(this.#standby?.link ?? null, { type: 'prepare', epoch: term.epoch, store: term.store });
   }
 
   // ---- commands ----
@@ -596,14 +488,14 @@ export class Primary implements Role {
   #failover(now: Millis, out: Outbox): void {
     if (
       this.#phase !== 'protected' ||
-      this.#tenure?.moving !== false ||
+      !this.#ownership.settled ||
       this.#standby?.detector.suspect !== false
     ) {
       out.report('warn', 'notProtected', 'no planned failover: the VM is not protected now');
       return;
     }
-    this.#handover = { since: now, sentAt: null };
-    this.#pace.hold('handover', true);
+    this.#handover = new Handover(this.#context.config.limits, now);
+    this.#speed.hold('handover', true);
     this.#enter('handingOver', out, 'planned failover: holding the guest');
   }
 
@@ -626,54 +518,47 @@ export class Primary implements Role {
     }
     this.#gate.suspend(this.#gate.rule === 'ack' && this.#standby?.detector.suspect === true);
     this.#flush(out);
-    this.#pace.hold('outputsFull', this.#gate.full);
-    if (this.#pace.permille !== this.#paceSent) {
-      this.#paceSent = this.#pace.permille;
-      out.push({ type: 'pace', permille: this.#paceSent });
-    }
+    this.#speed.hold('outputsFull', this.#gate.full);
+    this.#speed.tell(out);
     return null;
   }
 
   #stepArming(standby: Standby, now: Millis, out: Outbox): void {
-    const tenure = this.#tenure;
-    if (tenure === null) return;
-    if (this.#phase === 'catchingUp') this.#closeGate(standby, tenure, now, out);
-    if (!tenure.mayArm) return;
+    if (this.#phase === 'catchingUp') this.#closeGate(standby, now, out);
     const { received } = standby;
-    if (received === null || received < this.#gateClosedAt) return;
-    tenure.arm(now, out);
+    const covered = received !== null && received >= this.#gateClosedAt;
+    if (covered && this.#ownership.mayArm) this.#ownership.arm(now, out);
   }
 
   /** Caught up, and the store can be used: from here on every output waits for the backup. */
-  #closeGate(standby: Standby, tenure: Tenure, now: Millis, out: Outbox): void {
-    const ground = this.#watch.ground(now);
+  #closeGate(standby: Standby, now: Millis, out: Outbox): void {
     const { received } = standby;
-    if (ground === null || received === null || standby.link === null || standby.detector.suspect) return;
+    if (received === null || standby.link === null || standby.detector.suspect) return;
     if (standby.lag.lagMs(now) >= this.#context.config.limits.lagNoteMs) return;
+    const term = this.#ownership.prepare(standby.nonce, now);
+    if (term === null) return;
     this.#gateClosedAt = this.#head;
     this.#gate.setRule('ack', received);
-    const term = tenure.prepare(ground, standby.nonce);
-    out.send(standby.link, { type: 'prepare', epoch: term.epoch, store: term.store });
+    this.#askPromise(term, out);
     this.#enter('arming', out, `the backup has caught up; arming epoch ${term.epoch}`);
   }
 
   #backToCatchingUp(now: Millis, out: Outbox): void {
     this.#gate.setRule('owner');
-    this.#progressSince = now;
+    this.#standby?.preparation.step(now);
     this.#enter('catchingUp', out, 'arming again when the lease store can be used');
   }
 
   #stepHandover(standby: Standby, now: Millis, out: Outbox): void {
     const handover = this.#handover;
-    if (handover === null || handover.sentAt !== null || standby.link === null) return;
-    if (now - handover.since < this.#context.config.limits.handoverSettleMs) return;
+    if (handover?.settled(now) !== true || standby.link === null) return;
     if ((standby.received ?? 0) < this.#head || this.#gate.heldOutputs > 0) return;
-    handover.sentAt = now;
+    handover.tell(now);
     out.send(standby.link, { type: 'handover', reason: 'userAction' });
   }
 
   #holdForDigests(standby: Standby, now: Millis, out: Outbox): void {
-    this.#pace.hold('digestsFull', standby.digests.full);
+    this.#speed.hold('digestsFull', standby.digests.full);
     if (standby.digests.overflowing)
       this.#lose('overflow', 'too many outputs that the backup has not compared', now, out);
   }
@@ -691,30 +576,25 @@ export class Primary implements Role {
   /** The backup is gone or dismissed. What that means, the lease knows if anybody could have won it. */
   #lose(reason: LossReason, message: string, now: Millis, out: Outbox): void {
     const standby = this.#standby;
-    if (standby === null || this.#tenure === null) return;
+    if (standby === null) return;
     this.#standby = null;
     this.#handover = null;
-    this.#doubt = false;
     this.#lastLoss = reason;
     if (standby.link !== null) out.push({ type: 'closeLink', link: standby.link, reason });
     if (!standby.loaded) out.push({ type: 'abortClone', attempt: standby.attempt });
     out.push({ type: 'retain', on: false });
-    this.#pace.hold('handover', false);
-    this.#pace.hold('digestsFull', false);
-    this.#pace.reset();
+    this.#speed.setFree();
     out.report('warn', reason, message);
-    if (this.#tenure.takeBack(now, out) === 'sole') {
-      this.#becomeAlone(`going on alone: ${message}`, now, out);
+    if (this.#ownership.takeBack(now, out) === 'sole') {
+      this.#becomeAlone(`going on alone: ${message}`, out);
       return;
     }
     this.#gate.setRule('nobody');
-    this.#watch.restart(now);
     this.#enter('claiming', out, 'outputs wait until the lease says who goes on');
   }
 
-  #becomeAlone(message: string, now: Millis, out: Outbox): void {
+  #becomeAlone(message: string, out: Outbox): void {
     this.#gate.setRule('owner');
-    this.#watch.restart(now);
     this.#enter('alone', out, message);
   }
 
@@ -724,24 +604,19 @@ export class Primary implements Role {
   }
 
   /** Nothing is left to settle when no backup may win: a claim, if one is needed, comes before the end. */
-  #switchedOff(switchOff: SwitchOff, now: Millis, out: Outbox): Turn | null {
+  #switchedOff(reason: SwitchOffReason, detail: string, now: Millis, out: Outbox): Turn | null {
     if (this.#switchOff !== null) return null;
-    if (this.#tenure?.backupMayWin !== true) return end(switchOff.reason, switchOff.detail);
-    this.#switchOff = switchOff;
+    if (!this.#ownership.backupMayWin) return end(reason, detail);
+    this.#switchOff = new SwitchOff(this.#context.config.limits, reason, detail, now);
     // The quick way for the backup, if it comes through. Nothing rests on it.
-    out.send(this.#standby?.link ?? null, { type: 'goodbye', reason: switchOff.reason });
-    this.#lose(
-      switchOff.reason,
-      `${switchOff.detail}; claiming, so that nobody brings the VM back`,
-      now,
-      out,
-    );
-    this.#pace.hold('handover', true);
+    out.send(this.#standby?.link ?? null, { type: 'goodbye', reason });
+    this.#lose(reason, `${detail}; claiming, so that nobody brings the VM back`, now, out);
+    this.#speed.hold('handover', true);
     return null;
   }
 
   #tickSwitchOff(switchOff: SwitchOff, now: Millis, out: Outbox): Turn | null {
-    if (now - switchOff.since <= this.#context.config.limits.switchOffClaimMs) return null;
+    if (!switchOff.overdue(now)) return null;
     out.report(
       'error',
       'unclaimed',
@@ -762,7 +637,7 @@ export class Primary implements Role {
     if (turn.type !== 'end' || standby === null) return;
     if (turn.reason === 'userAction' || turn.reason === 'vmNotRunning') {
       out.send(standby.link, { type: 'goodbye', reason: turn.reason });
-    } else if (this.#tenure?.backupMayWin === true) {
+    } else if (this.#ownership.backupMayWin) {
       out.send(standby.link, { type: 'handover', reason: 'engineFailed' });
     }
   }

@@ -5,6 +5,7 @@ import type { HelloFrame, ResumePoint } from './frames.js';
 import { LagMeter } from './lag.js';
 import type { Limits } from './limits.js';
 import type { Outbox } from './outbox.js';
+import { Preparation } from './preparation.js';
 import type { LinkId, Lsn, Millis, Nonce } from './types.js';
 import { ShipWindow } from './window.js';
 
@@ -15,6 +16,7 @@ export class Standby {
   readonly detector: Detector;
   readonly digests: DigestLog;
   readonly lag: LagMeter;
+  readonly preparation: Preparation;
   readonly attempt: number;
   link: LinkId | null;
   loaded = false;
@@ -22,9 +24,6 @@ export class Standby {
   readonly #ringBytes: number;
   #window: ShipWindow | null = null;
   #releasedSent = 0;
-  /** How far the clone is, and the replay after it. */
-  #cloneBytes = 0;
-  #replayed: Lsn = 0;
 
   constructor(limits: Limits, hello: HelloFrame, link: LinkId, attempt: number, now: Millis) {
     this.#limits = limits;
@@ -36,6 +35,7 @@ export class Standby {
     this.detector = new Detector(limits, now);
     this.digests = new DigestLog(limits);
     this.lag = new LagMeter(limits);
+    this.preparation = new Preparation(limits, now);
   }
 
   /** All log below is in the backup's memory; null before the clone point. */
@@ -82,20 +82,6 @@ export class Standby {
     const unacknowledged = (head - received) / ringBytes;
     const unreplayed = (head - this.consumed) / (ringBytes + this.#ringBytes);
     return Math.max(this.digests.usedShare, unacknowledged, unreplayed);
-  }
-
-  /** Of the clone's stream, `bytes` are sent in all. True: more than before. */
-  cloneProgress(bytes: number): boolean {
-    const more = bytes > this.#cloneBytes;
-    if (more) this.#cloneBytes = bytes;
-    return more;
-  }
-
-  /** True: the backup has replayed something since the last call. Without that its lag cannot have shrunk either. */
-  replayProgress(): boolean {
-    const more = this.consumed > this.#replayed;
-    this.#replayed = this.consumed;
-    return more;
   }
 
   /** Sends what there is to send: log first, then digests of outputs that it led to. */

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { invariant } from './invariant.js';
 import type { LeaseDesk } from './lease.js';
-import type { LeaseAnswer } from './lease-messages.js';
+import type { CertainAnswer } from './lease-messages.js';
 import type { Outbox } from './outbox.js';
 import type { Epoch, Millis, Nonce, StoreId } from './types.js';
 
-/** An epoch in a store. */
-export interface Term {
-  readonly epoch: Epoch;
-  readonly store: StoreId;
-}
-
-type ArmRefusal = Extract<LeaseAnswer, { op: 'arm'; result: 'refused' }>['reason'];
+type ArmRefusal = Extract<CertainAnswer, { op: 'arm'; result: 'refused' }>['reason'];
 
 /** An epoch in a store. */
 export interface Term {
@@ -177,11 +171,10 @@ export class Tenure {
   }
 
   /** An answer to the desk's question. */
-  answer(answer: LeaseAnswer, now: Millis, out: Outbox): TenureNews | null {
-    if (answer.op === 'claim' && answer.result !== 'unknown') return this.#claimAnswered(answer.result);
-    if (answer.op === 'arm' && answer.result === 'ok') return this.#armLanded(now, out);
-    if (answer.op === 'arm' && answer.result === 'refused') return this.#armRefused(answer.reason);
-    return null;
+  answer(answer: CertainAnswer, now: Millis, out: Outbox): TenureNews | null {
+    if (answer.op === 'claim') return this.#claimAnswered(answer.result);
+    if (answer.op !== 'arm') return null;
+    return answer.result === 'ok' ? this.#armLanded(now, out) : this.#armRefused(answer.reason);
   }
 
   #next(ground: Ground, backup: Nonce): Candidate {
