@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { SidecarConfig } from './config.js';
 import type { ProtocolEvent } from './events.js';
-import type { RequestIds } from './lease.js';
+import type { RequestIds } from './lease/desk.js';
 import type { Outbox } from './outbox.js';
 import type { EndReason } from './reasons.js';
 import type { Numbers, Status } from './status.js';
 import type { Lsn, Millis } from './types.js';
-import type { Term } from './tenure.js';
+import type { Term } from './lease/tenure.js';
 
 /** What the roles of one sidecar share. */
 export interface Context {

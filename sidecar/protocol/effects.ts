@@ -21,7 +21,7 @@
  */
 import type { LinkId, Lsn } from './types.js';
 import type { Frame } from './frames.js';
-import type { LeaseRequest } from './lease-messages.js';
+import type { LeaseRequest } from './lease/messages.js';
 import type { EndReason } from './reasons.js';
 import type { Status } from './status.js';
 

@@ -24,7 +24,7 @@
  */
 import type { Hash, LinkId, Lsn } from './types.js';
 import type { Frame } from './frames.js';
-import type { LeaseAnswer } from './lease-messages.js';
+import type { LeaseAnswer } from './lease/messages.js';
 
 export type ProtocolEvent =
   | { readonly type: 'tick' }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Every number of the protocol, with its unit, and what must hold between them. */
-import { DIGEST_BYTES } from './digest-queue.js';
+import { DIGEST_BYTES } from './primary/digest-queue.js';
 import type { Millis } from './types.js';
 
 export interface Limits {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Backup } from './backup.js';
+import { Backup } from './backup/backup.js';
 import type { SidecarConfig } from './config.js';
 import type { Context, Role, Turn } from './context.js';
 import { end } from './context.js';
 import type { Effect } from './effects.js';
 import type { ProtocolEvent } from './events.js';
 import { InvariantError, invariant } from './invariant.js';
-import { RequestIds } from './lease.js';
+import { RequestIds } from './lease/desk.js';
 import { Outbox } from './outbox.js';
-import { Primary } from './primary.js';
+import { Primary } from './primary/primary.js';
 import type { Numbers, Status } from './status.js';
 import { sameStatus } from './status.js';
 import type { Millis } from './types.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
-import { DIGEST_BYTES } from '../../sidecar/protocol/digest-queue.js';
+import { DIGEST_BYTES } from '../../sidecar/protocol/primary/digest-queue.js';
 import type { Frame } from '../../sidecar/protocol/frames.js';
 import type { EndReason } from '../../sidecar/protocol/reasons.js';
 import type { Incarnation } from './incarnation.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../sidecar/protocol/lease/messages.js';
 
 interface Key {
   readonly store: string;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ColdStart } from '../../sidecar/protocol/config.js';
 import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
-import type { LeaseRequest } from '../../sidecar/protocol/lease-messages.js';
+import type { LeaseRequest } from '../../sidecar/protocol/lease/messages.js';
 import type { Limits } from '../../sidecar/protocol/limits.js';
 import type { Phase, Status } from '../../sidecar/protocol/status.js';
 import { Incarnation } from './incarnation.js';

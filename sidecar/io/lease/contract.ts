@@ -4,7 +4,7 @@
  * A store for the suite is one server's life with one VM; `restart` and `loseKeys` are the faults that it must have.
  */
 import { expect } from 'chai';
-import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../protocol/lease/messages.js';
 import type { LeaseStore } from './port.js';
 
 export interface ContractStore {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The port to the lease store: protocol/lease-messages.ts says what is asked and answered. Three rules carry the safety:
+ * The port to the lease store: protocol/lease/messages.ts says what is asked and answered. Three rules carry the safety:
  *
  * - a record is made only by `found`, and by `reopen` (which names nobody); nothing else creates what is missing;
  * - within one epoch the winner is set once and never changes;
  * - `unknown` says nothing at all: neither that the request had an effect nor that it had none. It may still be
  *   carried out later. The protocol asks again (`reopen` under a new id; all others are idempotent).
  */
-import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease/messages.js';
 import type { StoreId } from '../../protocol/types.js';
 
 /** The lease of one VM. `redis.ts` is the real one; `contract.ts` is the table of what each must answer. */

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease/messages.js';
 import { makeCa, makeHostCertificate, type Pair } from '../channel/pki.js';
 import { leaseContract, wordOf, type ContractStore } from './contract.js';
 import type { LeaseStore } from './port.js';

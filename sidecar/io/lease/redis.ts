@@ -17,7 +17,7 @@
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRequest } from '../../protocol/lease/messages.js';
 import type { LeaseTrouble } from '../../protocol/reasons.js';
 import type { StoreId } from '../../protocol/types.js';
 import type { LeaseRemoval, LeaseStore } from './port.js';

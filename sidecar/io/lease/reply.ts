@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Checks and types what the lease script answers (scripts.ts has its shape), and words it as the protocol does. */
 import { z } from 'zod';
-import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../protocol/lease-messages.js';
+import type { LeaseAnswer, LeaseRecord, LeaseRequest } from '../../protocol/lease/messages.js';
 import type { LeaseTrouble } from '../../protocol/reasons.js';
 
 export interface LeaseReply {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The lease operations as Lua; each is atomic. protocol/lease-messages.ts says what they mean.
+ * The lease operations as Lua; each is atomic. protocol/lease/messages.ts says what they mean.
  *
  * KEYS[1] is the record, a hash: store, epoch, primary, backup, winner, run (the server's life at arm: its run_id and
  * replication id), durable ('1' or '0', at arm). ARGV[1] is the life for which the caller saw `appendfsync always` (or ''): CONFIG cannot be

@@ -3,7 +3,7 @@
 // rule must find contradictions, or it shows nothing.
 //
 // usage: as build/sidecar/main.js
-import { OutputGate } from '../../../sidecar/protocol/gate.js';
+import { OutputGate } from '../../../sidecar/protocol/primary/gate.js';
 
 /* eslint-disable-next-line @typescript-eslint/unbound-method -- called with the object it was taken from */
 const { setRule } = OutputGate.prototype;

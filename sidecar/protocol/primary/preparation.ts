@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Limits } from '../limits.js';
+import type { Lsn, Millis } from '../types.js';
+
+/** `loading`: it takes in the clone's stream. `catchingUp`: it replays what was logged meanwhile. */
+export type PreparationStage = 'loading' | 'catchingUp';
+
+/**
+ * How a new backup gets on until it can protect. A large or busy VM may take as long as it needs: given up is what does
+ * not get on.
+ */
+export class Preparation {
+  readonly #limits: Limits;
+  #stage: PreparationStage = 'loading';
+  #progressAt: Millis;
+  #cloneBytes = 0;
+  #replayed: Lsn = 0;
+
+  constructor(limits: Limits, now: Millis) {
+    this.#limits = limits;
+    this.#progressAt = now;
+  }
+
+  /** A step was made, or what was waited for was not the backup's to give. */
+  step(now: Millis): void {
+    this.#progressAt = now;
+  }
+
+  /** Of the clone's stream, `bytes` are sent in all. */
+  sent(bytes: number, now: Millis): void {
+    if (bytes <= this.#cloneBytes) return;
+    this.#cloneBytes = bytes;
+    this.step(now);
+  }
+
+  loaded(now: Millis): void {
+    this.#stage = 'catchingUp';
+    this.step(now);
+  }
+
+  /** All log below `lsn` is replayed. If that is as before, the backup's lag cannot have shrunk either. */
+  replayed(lsn: Lsn, now: Millis): void {
+    if (lsn <= this.#replayed) return;
+    this.#replayed = lsn;
+    this.step(now);
+  }
+
+  /** Why it is given up, or null. */
+  standstill(now: Millis): string | null {
+    const { cloneGiveUpMs, catchUpGiveUpMs } = this.#limits;
+    const waited = now - this.#progressAt;
+    if (this.#stage === 'loading') return waited > cloneGiveUpMs ? 'the clone does not get on' : null;
+    return waited > catchUpGiveUpMs ? 'the backup has not caught up, and does not get on' : null;
+  }
+}
