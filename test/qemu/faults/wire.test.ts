@@ -38,4 +38,15 @@ describe('who speaks for the guest', () => {
     expect(() => readPcap(Buffer.alloc(30))).to.throw('not a little-endian pcap');
     expect(() => readPcap(Buffer.alloc(3))).to.throw('not a little-endian pcap');
   });
+
+  it('reads whole packets only', () => {
+    const file = Buffer.alloc(24 + 16 + 4);
+    file.writeUInt32LE(0xa1b23c4d);
+    file.writeUInt32LE(4, 24 + 8);
+    file.writeUInt32LE(4, 24 + 12);
+    expect(readPcap(file)).to.deep.equal([{ atNs: 0n, bytes: Buffer.alloc(4) }]);
+    expect(readPcap(file.subarray(0, -1))).to.deep.equal([]);
+    file.writeUInt32LE(60, 24 + 12);
+    expect(() => readPcap(file)).to.throw('cut a packet short');
+  });
 });

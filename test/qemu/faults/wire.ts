@@ -14,6 +14,11 @@ import { readPcap, type CapturedPacket } from './pcap.js';
 const LISTENING_MS_MAX = 10_000;
 const ENDED_MS_MAX = 5_000;
 const CAPTURE_KIB = 16 * 1024;
+/**
+ * More than any frame of the guest. The kernel sets aside this much for each packet, whatever its size: by default
+ * 256 KiB, and a burst of a hundred packets would overrun the whole buffer.
+ */
+const SNAP_BYTES = 2048;
 
 class HostCapture {
   private missed = 0;
@@ -37,6 +42,8 @@ class HostCapture {
       '-n',
       '-B',
       String(CAPTURE_KIB),
+      '-s',
+      String(SNAP_BYTES),
       '-Z',
       'root',
       '--nano',
