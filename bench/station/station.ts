@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { z } from 'zod';
-import { placed, raiseSession } from '../../cli/local/processes.js';
+import { placed } from '../../cli/local/processes.js';
+import { shareSession } from '../../cli/local/share.js';
 import { BenchError } from '../errors.js';
 import { answerSchema, timedSchema, windowSchema, type Order, type Timed, type Window } from './messages.js';
 
@@ -36,7 +37,7 @@ export class Station {
     const command = [process.execPath, MAIN, host, String(redisPort), String(commandPort)];
     const [file = '', ...args] = placed(command, netns === undefined ? {} : { netns });
     this.#process = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
-    if (this.#process.pid !== undefined) raiseSession(this.#process.pid);
+    if (this.#process.pid !== undefined) shareSession(this.#process.pid, 'first');
     this.#process.on('error', (error) => this.#break(`the station could not be run: ${error.message}`));
     this.#process.on('exit', () => this.#break('the station has ended'));
     this.#process.stdin.on('error', () => undefined); // its end is told by 'exit'

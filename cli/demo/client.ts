@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { LocalError } from '../local/errors.js';
 import type { PairLayout } from '../local/layout.js';
-import { placed, raiseSession } from '../local/processes.js';
+import { placed } from '../local/processes.js';
+import { shareSession } from '../local/share.js';
 import { counterReportSchema, type CounterReport, type Finished, type Window } from './reports.js';
 
 const COUNTER = join(import.meta.dirname, 'counter.js');
@@ -25,7 +26,7 @@ export class Client {
     const [file = '', ...args] = placed(command, { netns: pair.client.netns });
     // Detached: a Ctrl-C at the terminal must not look like a broken connection.
     this.#process = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
-    if (this.#process.pid !== undefined) raiseSession(this.#process.pid);
+    if (this.#process.pid !== undefined) shareSession(this.#process.pid, 'first');
     this.#process.on('exit', () => {
       this.#report({ kind: 'broken', words: 'the client has ended' });
     });

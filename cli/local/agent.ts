@@ -7,6 +7,7 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startRequestSchema, type AgentStatus, type StartRequest } from './agent-api.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
 import { appendEvent } from './events.js';
@@ -16,9 +17,11 @@ import { CHANNEL_PORT, planIncarnation } from './plan.js';
 import { writeOwnPidFile } from './processes.js';
 import { routes, type Handler } from './routes.js';
 import { loadPair, type Pair } from './settings.js';
+import { shareSession } from './share.js';
 
 /** Folders of ended incarnations that are kept, for their logs. */
 const KEPT_INCARNATIONS = 6;
+const LOADING_POLL_MS = 50;
 
 export class Agent {
   #current: Incarnation | null = null;
@@ -39,6 +42,9 @@ export class Agent {
     });
     this.#current = incarnation;
     await this.#forgetOld(basename(plan.dir));
+    this.#share(incarnation).catch((error: unknown) => {
+      process.stderr.write(`agent: sharing processors: ${messageOf(error)}\n`);
+    });
     await incarnation.start();
     this.#tell('IncarnationStarted', `${request.role}, nonce ${plan.nonce}`);
     return this.status();
@@ -61,6 +67,16 @@ export class Agent {
       incarnation: current?.status() ?? null,
       sidecar,
     };
+  }
+
+  /**
+   * A backup that loads takes what is left of the processors: until it can protect, the guest, which may run on the same
+   * ones here, is what people wait for.
+   */
+  async #share(incarnation: Incarnation): Promise<void> {
+    if (incarnation.plan.role === 'backup') shareSession('self', 'last');
+    while (await incarnation.loads()) await sleep(LOADING_POLL_MS);
+    if (this.#current === incarnation) shareSession('self', 'first');
   }
 
   #tell(what: string, text: string): void {

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from '../../sidecar/protocol/limits.js';
+import type { Phase } from '../../sidecar/protocol/status.js';
 import type { IncarnationStatus, StartRequest } from './agent-api.js';
 import { Child } from './child.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
+import { sidecarStatusSchema } from './sidecar-api.js';
 import { callUnix } from './unix-http.js';
 
 const SIDECAR_READY_MS_MAX = 20_000;
@@ -16,6 +18,7 @@ const QEMU_READY_MS_MAX = 20_000;
 const POLL_MS = 10;
 const STATUS_TIMEOUT_MS = 300;
 const LOG_TAIL_LINES = 3;
+const LOADING_PHASES: ReadonlySet<Phase> = new Set(['joining', 'loading']);
 /** A sidecar whose QEMU is gone may still claim, so that its peer does not bring the VM back; then it is ended. */
 const SIDECAR_GRACE_MS = DEFAULT_LIMITS.switchOffClaimMs + 2000;
 
@@ -100,6 +103,15 @@ export class Incarnation {
       qemuPid: this.#qemu?.exit === undefined ? this.#qemuPid : null,
       reason: this.#reason,
     };
+  }
+
+  /** It is a backup that takes in a clone, or is about to: nobody is protected by it yet. */
+  async loads(): Promise<boolean> {
+    if (this.plan.role !== 'backup' || this.ended) return false;
+    const said = await this.sidecarStatus();
+    if (said === null) return true;
+    const status = sidecarStatusSchema.safeParse(said);
+    return status.success && LOADING_PHASES.has(status.data.phase);
   }
 
   /** What the sidecar says of itself; null when it says nothing in time. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pair with stand-ins for sidecar and QEMU, but real namespaces, agents and controller. Needs root.
 import { expect } from 'chai';
+import { existsSync } from 'node:fs';
 import { access, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +16,7 @@ import { observeHost } from './observe.js';
 import { bringUp, DEFAULT_CHOICE, makeSettings, takeDown } from './pair.js';
 import { identify, isAlive, readPidFile, type ProcessId } from './processes.js';
 import { loadDesired, saveDesired } from './settings.js';
+import { sessionShare } from './share.js';
 import { startFirst } from './vm.js';
 import { callUnix } from './unix-http.js';
 
@@ -111,6 +113,18 @@ describe('a local pair', function () {
     expect(await isAlive(sidecar)).to.equal(true);
     expect(await isAlive(qemu)).to.equal(true);
     expect((await failure(() => startFirst(a))).message).to.include('runs an incarnation already');
+  });
+
+  it('leaves the processors to others while its backup loads', async () => {
+    const known = existsSync('/proc/self/autogroup'); // else there is nothing to share
+    const share = async () => sessionShare((await agentStatus(b)).pid);
+    const tell = (phase: string) => writeFile(join(b.dir, 'status.json'), JSON.stringify({ phase }));
+    expect(await share()).to.equal(known ? 'first' : null);
+    await tell('loading');
+    await agentStart(b, { role: 'backup', peer: { host: a.ip, port: 1 } });
+    expect(await share()).to.equal(known ? 'last' : null);
+    await tell('following');
+    await until(async () => (await share()) === (known ? 'first' : null));
   });
 
   it('ends QEMU when the sidecar is gone, and does not start it again', async () => {

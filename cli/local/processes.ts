@@ -2,12 +2,13 @@
 // Processes that outlive the one that started them, found again by a pid file. A pid alone may have been
 // given to another process since; pid and start time together name one process for ever (until reboot).
 import { spawn } from 'node:child_process';
-import { openSync, closeSync, writeFileSync } from 'node:fs';
+import { openSync, closeSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { LocalError, systemCode } from './errors.js';
 import { netnsFile } from './layout.js';
+import { shareSession } from './share.js';
 
 export const processIdSchema = z.object({
   pid: z.int().positive(),
@@ -131,23 +132,6 @@ export function placed(command: readonly string[], placement: Placement): string
   return [...net, ...pids, ...command];
 }
 
-/** Before everything else on the machine, compilers and browsers. */
-const SESSION_NICE = -10;
-
-/**
- * Lets the session that process `pid` leads come before others. Linux shares processors out among sessions first
- * (sched(7), "The autogroup feature"); what nice(1) says counts only within one. A kernel without the feature looks at
- * nice values alone.
- */
-export function raiseSession(pid: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/autogroup`, String(SESSION_NICE));
-  } catch (error) {
-    // No such feature, no such process any more (its end is told elsewhere), or somebody who may not.
-    if (!['ENOENT', 'ESRCH', 'EPERM', 'EACCES'].includes(systemCode(error) ?? '')) throw error;
-  }
-}
-
 /**
  * Starts a program that goes on when this process ends; its output is appended to `logFile`. Returns the pid of
  * the program, or with `ownPids` of the `unshare` above it.
@@ -162,7 +146,7 @@ export function startDetached(command: readonly string[], placement: Placement, 
     child.on('error', () => undefined); // told by the missing pid below
     child.unref();
     if (child.pid === undefined) throw new LocalError('START_FAILED', `${file} could not be run`);
-    raiseSession(child.pid);
+    shareSession(child.pid, 'first');
     return child.pid;
   } finally {
     closeSync(log);

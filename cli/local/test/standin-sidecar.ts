@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stands in for a sidecar in tests of agent and controller: answers GET /status, with what the file
-// status.json beside its settings says, or as a primary that is alone or a backup that is armed.
+// status.json beside its settings, or in its host's folder, says, or as a primary that is alone or a backup that is armed.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
@@ -17,6 +17,9 @@ const file = process.argv[3] ?? '';
 const settings = settingsSchema.parse(JSON.parse(await readFile(file, 'utf8')));
 const { role } = settings.start;
 
+const toldIn = async (folder: string): Promise<object> =>
+  z.looseObject({}).parse(JSON.parse(await readFile(join(folder, 'status.json'), 'utf8')));
+
 async function status(): Promise<unknown> {
   const own = {
     role,
@@ -28,8 +31,10 @@ async function status(): Promise<unknown> {
     lease: null,
     numbers: null,
   };
-  const told = await readFile(join(dirname(file), 'status.json'), 'utf8').catch(() => '{}');
-  return { ...own, ...z.looseObject({}).parse(JSON.parse(told)) };
+  const told = await toldIn(dirname(file))
+    .catch(() => toldIn(dirname(dirname(file))))
+    .catch(() => ({}));
+  return { ...own, ...told };
 }
 
 createServer(routes({ 'GET /status': status })).listen(settings.control.socket);
