@@ -3,6 +3,7 @@ import type { Row } from './row.js';
 import { CLONE_ROWS } from './rows-clone.js';
 import { HOST_ROWS } from './rows-hosts.js';
 import { NETWORK_ROWS } from './rows-network.js';
+import { OFF_ROWS } from './rows-off.js';
 import { STORE_ROWS } from './rows-store.js';
 
 /** In the order in which they are played. */
@@ -11,6 +12,7 @@ export const ROW_FILES: readonly (readonly [file: string, rows: readonly Row[]])
   ['rows-network', NETWORK_ROWS],
   ['rows-store', STORE_ROWS],
   ['rows-clone', CLONE_ROWS],
+  ['rows-off', OFF_ROWS],
 ];
 
 export const ROWS: readonly Row[] = ROW_FILES.flatMap(([, rows]) => rows);

@@ -264,9 +264,13 @@ export class Stage {
     return new Promise((done) => setTimeout(done, ms));
   }
 
-  /** Nobody runs the VM any more: a person starts it again, and the client begins anew. */
+  /**
+   * Nobody runs the VM any more: a person starts it again, and the client begins anew. It is not protected before it has
+   * booted, or the backup would have the whole boot to catch up with.
+   */
   async coldStart(host: HostLayout): Promise<void> {
     this.#client.kill();
+    await this.pair.wantProtection(false);
     const { incarnation } = await coldStart(this.pair.pair, host);
     if (incarnation === null) throw new Error('a cold start without incarnation');
     await until('the guest', COLD_START_MS_MAX, async () =>

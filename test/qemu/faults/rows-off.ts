@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A VM that is switched off on purpose stays off: its backup must not bring it back, however the end is heard of.
+import { inNetns } from '../../../cli/local/network.js';
+import { sidecarStop } from '../../../cli/local/sidecar-api.js';
+import type { PairStatus } from '../../../cli/local/status.js';
+import { cutBetween } from './host-faults.js';
+import type { Row } from './row.js';
+import type { Sides, Stage } from './stage.js';
+
+/** Longer than a failover takes. */
+const OFF_MS = 2000;
+/** test/guest/guestd.c */
+const COMMAND_PORT = 7001;
+
+type SwitchOff = (stage: Stage, sides: Sides) => Promise<void>;
+
+async function staysOff(stage: Stage, switchOff: SwitchOff): Promise<string> {
+  const sides = await stage.protected();
+  await switchOff(stage, sides);
+  await stage.gone(sides.primary);
+  await stage.gone(sides.backup);
+  const off = ({ hosts }: PairStatus): boolean => hosts.every(({ kind }) => kind === 'idle');
+  await stage.pair.until('both hosts to be empty', off);
+  await stage.staysSo('the VM stays off', OFF_MS, off);
+  await stage.coldStart(sides.primary.host);
+  await stage.serves();
+  return 'off, until a person started it';
+}
+
+async function byCommand(stage: Stage, { primary }: Sides): Promise<void> {
+  const { hosts } = await stage.pair.status();
+  const socket = hosts.find(({ nonce }) => nonce === primary.nonce)?.controlSocket;
+  if (typeof socket !== 'string') throw new Error('the primary has no control socket');
+  await sidecarStop(socket);
+}
+
+/** No goodbye comes through, and the backup has every reason to take over. */
+async function byCommandInCut(stage: Stage, sides: Sides): Promise<void> {
+  await cutBetween(sides.primary.host, sides.backup.host, 'both');
+  await byCommand(stage, sides);
+}
+
+async function byGuest(stage: Stage): Promise<void> {
+  const { guest, client } = stage.pair.pair.layout;
+  const talk = `exec 3<>/dev/tcp/${guest.ip}/${COMMAND_PORT}; echo poweroff >&3; timeout 5 head -n 1 <&3`;
+  const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
+  if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to poweroff`);
+}
+
+const STAYS_OFF = 'both sides end, and the VM stays off until a person starts it';
+
+export const OFF_ROWS: readonly Row[] = [
+  {
+    fault: 'stopped by command',
+    state: 'I',
+    outcome: STAYS_OFF,
+    moves: 0,
+    play: (s) => staysOff(s, byCommand),
+  },
+  {
+    fault: 'stopped by command, channel cut both ways just before',
+    state: 'I',
+    outcome: STAYS_OFF,
+    moves: 0,
+    quick: true,
+    play: (s) => staysOff(s, byCommandInCut),
+  },
+  {
+    fault: 'the guest switches itself off',
+    state: 'I',
+    outcome: STAYS_OFF,
+    moves: 0,
+    quick: true,
+    play: (s) => staysOff(s, byGuest),
+  },
+];
