@@ -30,6 +30,7 @@ const protocolStandsAlone = {
 };
 
 const IMPURE_GLOBALS = [
+  'Date',
   'process',
   'performance',
   'setTimeout',

@@ -61,7 +61,7 @@ export function endingOf(thrown: unknown): Ending {
   }
   if (thrown instanceof LocalError) {
     const cure = thrown.cure === undefined ? '' : `\n${thrown.cure}`;
-    return { exitCode: BY_CODE[thrown.code], words: `${thrown.message}.${cure}`.replace('..', '.') };
+    return { exitCode: BY_CODE[thrown.code], words: `${thrown.message.replace(/\.$/, '')}.${cure}` };
   }
   return { exitCode: EXIT.failed, words: messageOf(thrown) };
 }

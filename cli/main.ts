@@ -3,6 +3,7 @@
 // lockstep: the command-line program. One file per verb in verbs/; this one puts them together.
 import { Command } from 'commander';
 import { endingOf, EXIT_CODES_HELP } from './exit-codes.js';
+import { systemCode } from './local/errors.js';
 import { addCheck } from './verbs/check.js';
 import { addDemo } from './verbs/demo.js';
 import { addDown } from './verbs/down.js';
@@ -38,7 +39,16 @@ function makeProgram(): Command {
   return program;
 }
 
+/** `lockstep status --watch | head`: who does not want more is not an error. */
+function endQuietlyWhenClosed(): void {
+  process.stdout.on('error', (error) => {
+    if (systemCode(error) === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}
+
 async function main(): Promise<void> {
+  endQuietlyWhenClosed();
   await makeProgram().parseAsync();
 }
 

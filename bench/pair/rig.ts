@@ -4,7 +4,13 @@ import { agentStop } from '../../cli/local/agent-api.js';
 import { appendEvent } from '../../cli/local/events.js';
 import { hostOf, pairLayout, type HostLayout } from '../../cli/local/layout.js';
 import { setCable } from '../../cli/local/network.js';
-import { DEFAULT_CHOICE, DEFAULT_MACHINE, makeSettings, takeDown } from '../../cli/local/pair.js';
+import {
+  DEFAULT_CHOICE,
+  DEFAULT_MACHINE,
+  makeSettings,
+  refuseRunning,
+  takeDown,
+} from '../../cli/local/pair.js';
 import { runningFrom } from '../../cli/local/processes.js';
 import { loadDesired, saveDesired, type Pair } from '../../cli/local/settings.js';
 import { pairStatus, type HostStatus, type PairStatus } from '../../cli/local/status.js';
@@ -48,6 +54,7 @@ export class PairRig {
     const layout = pairLayout(name);
     const machine = { ...DEFAULT_MACHINE, memoryMiB };
     const pair: Pair = { layout, settings: makeSettings(layout, { ...DEFAULT_CHOICE, machine }) };
+    await refuseRunning(layout);
     const takePairDown = cleanup.add(() => takeDown(layout));
     await upPair(pair, GUEST_READY_MS_MAX, true);
     const station = new Station({

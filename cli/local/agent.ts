@@ -70,13 +70,13 @@ export class Agent {
   }
 
   /**
-   * A backup that loads takes what is left of the processors: until it can protect, the guest, which may run on the same
-   * ones here, is what people wait for.
+   * A backup comes first only when it has loaded: nobody waits for the load, and many for the guest, which may run on the
+   * same processors here.
    */
   async #share(incarnation: Incarnation): Promise<void> {
-    if (incarnation.plan.role === 'backup') shareSession('self', 'last');
+    if (incarnation.plan.role === 'backup') shareSession('self', 'ordinary');
     while (await incarnation.loads()) await sleep(LOADING_POLL_MS);
-    if (this.#current === incarnation) shareSession('self', 'first');
+    if (this.#current === null || this.#current === incarnation) shareSession('self', 'first');
   }
 
   #tell(what: string, text: string): void {

@@ -15,9 +15,13 @@ const BOOT_MS_MAX = 20_000;
 const POWER_OFF_MS_MAX = 5000;
 const POLL_MS = 20;
 
+export async function hasPower(host: HostLayout): Promise<boolean> {
+  return (await runningFrom(host.agentPid)) !== undefined;
+}
+
 /** Switches a host on, and returns when its agent answers. */
 export async function bootHost(pair: PairLayout, host: HostLayout): Promise<void> {
-  if ((await runningFrom(host.agentPid)) !== undefined) return;
+  if (await hasPower(host)) return;
   await mkdir(host.dir, { recursive: true });
   await rm(host.agentSocket, { force: true });
   await healLinks(host);

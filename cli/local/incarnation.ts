@@ -105,11 +105,11 @@ export class Incarnation {
     };
   }
 
-  /** It is a backup that takes in a clone, or is about to: nobody is protected by it yet. */
+  /** It is a backup that takes in a clone, or is about to: nobody is protected by it yet. No if it does not say. */
   async loads(): Promise<boolean> {
     if (this.plan.role !== 'backup' || this.ended) return false;
     const said = await this.sidecarStatus();
-    if (said === null) return true;
+    if (said === null) return this.#phase === 'starting';
     const status = sidecarStatusSchema.safeParse(said);
     return status.success && LOADING_PHASES.has(status.data.phase);
   }

@@ -115,14 +115,14 @@ describe('a local pair', function () {
     expect((await failure(() => startFirst(a))).message).to.include('runs an incarnation already');
   });
 
-  it('leaves the processors to others while its backup loads', async () => {
+  it('has a backup come first only when it has loaded', async () => {
     const known = existsSync('/proc/self/autogroup'); // else there is nothing to share
     const share = async () => sessionShare((await agentStatus(b)).pid);
     const tell = (phase: string) => writeFile(join(b.dir, 'status.json'), JSON.stringify({ phase }));
     expect(await share()).to.equal(known ? 'first' : null);
     await tell('loading');
     await agentStart(b, { role: 'backup', peer: { host: a.ip, port: 1 } });
-    expect(await share()).to.equal(known ? 'last' : null);
+    expect(await share()).to.equal(known ? 'ordinary' : null);
     await tell('following');
     await until(async () => (await share()) === (known ? 'first' : null));
   });

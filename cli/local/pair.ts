@@ -41,15 +41,16 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** @throws LocalError PAIR_EXISTS when a pair of that name is up. */
+export async function refuseRunning(layout: PairLayout): Promise<void> {
+  if ((await runningFrom(layout.controllerPid)) === undefined) return;
+  const cure = `Take it down: 'lockstep down --pair ${layout.name}'.`;
+  throw new LocalError('PAIR_EXISTS', `pair '${layout.name}' is up already`, cure);
+}
+
 /** A running pair is refused; what a crash left of one is removed. */
 async function makeRoom(layout: PairLayout, say: Progress): Promise<void> {
-  if ((await runningFrom(layout.controllerPid)) !== undefined) {
-    throw new LocalError(
-      'PAIR_EXISTS',
-      `pair '${layout.name}' is up already`,
-      "Take it down: 'lockstep down'.",
-    );
-  }
+  await refuseRunning(layout);
   if ((await exists(layout.dir)) || (await existingNamespaces(layout)).length > 0) {
     say('removing what an earlier pair left behind');
     await takeDown(layout);
@@ -68,11 +69,21 @@ async function makeCertificates(layout: PairLayout): Promise<void> {
 }
 
 /**
- * Network, certificates, lease store, hosts and controller; no VM yet.
- * @throws LocalError PAIR_EXISTS
+ * Network, certificates, lease store, hosts and controller; no VM yet. On failure nothing is left behind.
+ * @throws LocalError PAIR_EXISTS when a pair of that name is up: it is left as it is.
  */
-export async function bringUp({ layout, settings }: Pair, say: Progress): Promise<void> {
-  await makeRoom(layout, say);
+export async function bringUp(pair: Pair, say: Progress): Promise<void> {
+  await makeRoom(pair.layout, say);
+  try {
+    await make(pair, say);
+  } catch (error) {
+    say('taking the pair down again');
+    await takeDown(pair.layout);
+    throw error;
+  }
+}
+
+async function make({ layout, settings }: Pair, say: Progress): Promise<void> {
   await mkdir(layout.dir, { recursive: true, mode: 0o700 });
   await saveSettings(layout, settings);
   await saveDesired(layout, NOTHING_DESIRED);

@@ -3,7 +3,7 @@
 // given to another process since; pid and start time together name one process for ever (until reboot).
 import { spawn } from 'node:child_process';
 import { openSync, closeSync } from 'node:fs';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { LocalError, systemCode } from './errors.js';
@@ -113,10 +113,6 @@ export async function writeOwnPidFile(file: string): Promise<ProcessId> {
   if (id === undefined) throw new LocalError('STATE', '/proc does not show this process');
   await writePidFile(file, id);
   return id;
-}
-
-export async function removePidFile(file: string): Promise<void> {
-  await rm(file, { force: true });
 }
 
 export interface Placement {

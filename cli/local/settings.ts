@@ -5,12 +5,15 @@ import { z } from 'zod';
 import { LocalError, systemCode } from './errors.js';
 import { pairLayout, type PairLayout } from './layout.js';
 
+export const MEMORY_MIB_MIN = 128;
+export const MEMORY_MIB_MAX = 65536;
+
 export const settingsSchema = z.strictObject({
   name: z.string(),
   hostCount: z.int(),
   machine: z.strictObject({
     model: z.enum(['kubevirt', 'small']),
-    memoryMiB: z.int().min(128).max(65536),
+    memoryMiB: z.int().min(MEMORY_MIB_MIN).max(MEMORY_MIB_MAX),
     cpu: z.string(),
     mac: z.string(),
     uuid: z.uuid(),
@@ -61,17 +64,29 @@ export async function loadPair(name: string): Promise<Pair> {
     const settings = await readJson(bare.settings, settingsSchema);
     return { layout: pairLayout(name, settings.hostCount), settings };
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    throw new LocalError('NO_PAIR', `there is no pair '${name}'`, "Bring one up: 'lockstep up'.", {
-      cause: error,
-    });
+    throw noPair(name, error);
   }
+}
+
+/** A file that is not there means that there is no pair, or not any more. */
+function noPair(name: string, error: unknown): unknown {
+  if (systemCode(error) !== 'ENOENT') return error;
+  return new LocalError('NO_PAIR', `there is no pair '${name}'`, "Bring one up: 'lockstep up'.", {
+    cause: error,
+  });
 }
 
 export const saveSettings = (layout: PairLayout, settings: Settings): Promise<void> =>
   writeJson(layout.settings, settings);
 
-export const loadDesired = (layout: PairLayout): Promise<Desired> => readJson(layout.desired, desiredSchema);
+/** @throws LocalError NO_PAIR when the pair is there no more. */
+export async function loadDesired(layout: PairLayout): Promise<Desired> {
+  try {
+    return await readJson(layout.desired, desiredSchema);
+  } catch (error) {
+    throw noPair(layout.name, error);
+  }
+}
 
 export const saveDesired = (layout: PairLayout, desired: Desired): Promise<void> =>
   writeJson(layout.desired, desired);

@@ -3,13 +3,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { systemCode } from './errors.js';
 
-/**
- * `first`: before everything else on the machine, compilers and browsers. `last`: what is left over, for what nobody
- * waits for yet.
- */
-export type Share = 'first' | 'last';
+/** `first`: before everything else on the machine, compilers and browsers. `ordinary`: like everything else. */
+export type Share = 'first' | 'ordinary';
 
-const NICE: Readonly<Record<Share, number>> = { first: -10, last: 10 };
+const NICE: Readonly<Record<Share, number>> = { first: -10, ordinary: 0 };
 
 const fileOf = (pid: number | 'self'): string => `/proc/${pid}/autogroup`;
 
@@ -32,5 +29,5 @@ export function sessionShare(pid: number): Share | null {
   if (!existsSync(fileOf('self'))) return null;
   const text = readFileSync(fileOf(pid), 'utf8');
   const nice = Number(/nice (-?\d+)/.exec(text)?.[1]);
-  return NICE.first === nice ? 'first' : NICE.last === nice ? 'last' : null;
+  return NICE.first === nice ? 'first' : NICE.ordinary === nice ? 'ordinary' : null;
 }

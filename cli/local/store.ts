@@ -22,11 +22,7 @@ const configuration = (pair: PairLayout): string =>
   [
     `bind ${pair.store.ip} 127.0.0.1`,
     `port ${pair.store.port}`,
-    // The ACL below says who may do what; protected mode would refuse everybody who is not on loopback.
-    'protected-mode no',
     `dir ${pair.store.dir}`,
-    `unixsocket ${join(pair.store.dir, 'redis.sock')}`,
-    'unixsocketperm 600',
     `unixsocket ${storeSocket(pair)}`,
     'unixsocketperm 600',
     // The default user may do nothing but ping, so it needs no password; protected mode would shut all others out.

@@ -52,7 +52,7 @@ const KNOWN_EMPTY: ReadonlySet<HostKind> = new Set(['dead', 'idle', 'ended']);
 
 /**
  * Starts the VM from nothing, after both sides are known dead; what it had in memory is lost.
- * @throws LocalError STATE when a host may still run it.
+ * @throws LocalError STATE when a host may still run it, HOST_DOWN when `host` has no power.
  */
 export async function coldStart(pair: Pair, host: HostLayout): Promise<AgentStatus> {
   const views = await observePair(pair.layout.hosts);
@@ -64,6 +64,10 @@ export async function coldStart(pair: Pair, host: HostLayout): Promise<AgentStat
       `the VM may still run on: ${hosts}`,
       'Cut their power first: lockstep kill-host.',
     );
+  }
+  if (views.some(({ name, kind }) => name === host.name && kind === 'dead')) {
+    const cure = `Switch it on: lockstep start-host ${host.name}.`;
+    throw new LocalError('HOST_DOWN', `host ${host.name} has no power`, cure);
   }
   const epoch = await epochInStore(pair);
   const lease: Extract<StartRequest, { role: 'primary' }>['lease'] =

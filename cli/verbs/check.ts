@@ -3,17 +3,18 @@ import type { Command } from 'commander';
 import { checkMachine } from '../check/check.js';
 import { EXIT } from '../exit-codes.js';
 import { DEFAULT_CHOICE } from '../local/pair.js';
-import { outputOption } from './options.js';
+import { memoryOption, outputOption } from './options.js';
 import { table } from './status.js';
 import { print } from './talk.js';
 
 interface Options {
   readonly qemu: string;
+  readonly memory: number;
   readonly output: 'text' | 'json';
 }
 
 async function check(options: Options): Promise<void> {
-  const findings = await checkMachine(options.qemu);
+  const findings = await checkMachine(options.qemu, options.memory);
   const lacks = findings.filter((one) => !one.ok);
   if (lacks.length > 0) process.exitCode = EXIT.unable;
   if (options.output === 'json') {
@@ -30,6 +31,7 @@ export function addCheck(program: Command): void {
     .command('check')
     .description('tell whether this machine is able, and the cure of each lack')
     .option('--qemu <file>', 'which QEMU', DEFAULT_CHOICE.qemuBinary)
+    .addOption(memoryOption('the memory that a VM shall have'))
     .addOption(outputOption())
     .action(check);
 }

@@ -7,7 +7,7 @@ import { tell } from '../demo/story.js';
 import { Timeline } from '../demo/timeline.js';
 import { LocalError } from '../local/errors.js';
 import { pairLayout } from '../local/layout.js';
-import { DEFAULT_CHOICE, makeSettings, takeDown } from '../local/pair.js';
+import { DEFAULT_CHOICE, DEFAULT_MACHINE, makeSettings, takeDown } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
 import { outputOption, wholeNumber } from './options.js';
 import { print, say } from './talk.js';
@@ -40,8 +40,6 @@ interface Options {
 }
 
 async function play(pair: Pair, timeline: Timeline, pauseMs: number, goOn: () => void): Promise<Finished> {
-  timeline.add('two hosts (network namespaces on a bridge), a lease store, and a VM that boots');
-  await upPair(pair, GUEST_READY_MS, true, goOn);
   timeline.add(`the guest is up: Linux and redis-server under ${pair.settings.qemuBinary}`);
   const client = new Client(pair.layout, pauseMs);
   try {
@@ -53,10 +51,12 @@ async function play(pair: Pair, timeline: Timeline, pauseMs: number, goOn: () =>
 
 async function demo(options: Options): Promise<void> {
   const layout = pairLayout(options.pair);
-  await requireAble(DEFAULT_CHOICE.qemuBinary);
+  await requireAble(DEFAULT_CHOICE.qemuBinary, DEFAULT_MACHINE.memoryMiB);
   const pair: Pair = { layout, settings: makeSettings(layout) };
   const timeline = new Timeline(say);
   const goOn = onInterrupt();
+  timeline.add('two hosts (network namespaces on a bridge), a lease store, and a VM that boots');
+  await upPair(pair, GUEST_READY_MS, true, goOn);
   let kept = false;
   try {
     const { acknowledged, found } = await play(pair, timeline, options.pause, goOn);

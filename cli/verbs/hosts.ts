@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill-host, start-host, cold-start: the verbs about one host.
 import type { Command } from 'commander';
-import { bootHost, cutPower } from '../local/hosts.js';
+import { LocalError } from '../local/errors.js';
+import { bootHost, cutPower, hasPower } from '../local/hosts.js';
 import { hostOf } from '../local/layout.js';
 import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
 import { coldStart } from '../local/vm.js';
@@ -27,9 +28,16 @@ async function killHost(name: string, options: KillOptions): Promise<void> {
   const pair = await loadPair(options.pair);
   const host = hostOf(pair.layout, name);
   await confirm(`Cut the power of host ${name}? All that runs on it dies at once.`, options.yes);
-  await setPower(pair, name, options.stayOff === true);
+  const staysOff = options.stayOff === true;
+  if (!(await hasPower(host))) {
+    if (!staysOff) throw new LocalError('HOST_DOWN', `host ${name} has no power already`);
+    await setPower(pair, name, true);
+    print(`host ${name} had no power already, and stays so`);
+    return;
+  }
+  await setPower(pair, name, staysOff);
   await cutPower(pair.layout, host);
-  print(`host ${name} is dead${options.stayOff === true ? ' and stays so' : '; it will be rebooted'}`);
+  print(`host ${name} is dead${staysOff ? ' and stays so' : '; it will be rebooted'}`);
 }
 
 async function startHost(name: string, options: { readonly pair: string }): Promise<void> {

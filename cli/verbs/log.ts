@@ -2,7 +2,7 @@
 // log dump and log summary: a log, readable.
 import { Option, type Command } from 'commander';
 import type * as Log from '../../sidecar/io/log/index.js';
-import { LocalError, messageOf, systemCode } from '../local/errors.js';
+import { LocalError, messageOf } from '../local/errors.js';
 import { loadPair } from '../local/settings.js';
 import { observeHost } from '../local/observe.js';
 import { RUN_SETUP } from '../check/finding.js';
@@ -101,14 +101,6 @@ function summarise(log: typeof Log, source: Log.LogSource, options: SummaryOptio
 const baseOption = (): Option =>
   new Option('--base <position>', "for a piece of a log: its first byte's position").argParser(POSITION);
 
-/** `lockstep log dump x | head`: who does not want more is not an error. */
-function endQuietlyWhenClosed(): void {
-  process.stdout.on('error', (error) => {
-    if (systemCode(error) === 'EPIPE') process.exit(0);
-    throw error;
-  });
-}
-
 export function addLog(program: Command): void {
   const log = program.command('log').description('look into a log: a ring in use, or a file').exitOverride();
   log
@@ -131,10 +123,9 @@ export function addLog(program: Command): void {
     .addOption(baseOption())
     .addOption(outputOption())
     .exitOverride()
-    .action((what: string, options: DumpOptions) => {
-      endQuietlyWhenClosed();
-      return withLog(what, options, (functions, source) => dumpSource(functions, source, options));
-    });
+    .action((what: string, options: DumpOptions) =>
+      withLog(what, options, (functions, source) => dumpSource(functions, source, options)),
+    );
   log
     .command('summary')
     .description('how many events and bytes of each kind')

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What several verbs' options have in common.
 import { InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_MACHINE } from '../local/pair.js';
+import { MEMORY_MIB_MAX, MEMORY_MIB_MIN } from '../local/settings.js';
 
 export const DEFAULT_PAIR = 'local';
 
@@ -12,6 +14,11 @@ export const timeoutOption = (seconds: number): Option =>
 export const noWaitOption = (): Option => new Option('--no-wait', 'only ask for it, do not wait for it');
 
 export const yesOption = (): Option => new Option('-y, --yes', 'do not ask whether this is meant');
+
+export const memoryOption = (whose: string): Option =>
+  new Option('--memory <MiB>', whose)
+    .default(DEFAULT_MACHINE.memoryMiB)
+    .argParser(wholeNumber(MEMORY_MIB_MIN, MEMORY_MIB_MAX));
 
 export const outputOption = (): Option =>
   new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');

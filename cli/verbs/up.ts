@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Option, type Command } from 'commander';
-import { access } from 'node:fs/promises';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { requireAble } from '../check/check.js';
 import { LocalError } from '../local/errors.js';
@@ -15,12 +15,10 @@ import {
 } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
 import { guestReady, startFirst } from '../local/vm.js';
-import { noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
+import { memoryOption, noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
 import { print, say, waitFor, type Look } from './talk.js';
 
 const GUEST_READY_S = 120;
-const MEMORY_MIB_MIN = 128;
-const MEMORY_MIB_MAX = 65536;
 
 /** Waits until the test guest serves; a guest of someone's own says nothing that could be waited for. */
 export async function waitGuest(
@@ -34,17 +32,26 @@ export async function waitGuest(
   });
 }
 
-async function requireFile(path: string, cure: string): Promise<void> {
-  try {
-    await access(path);
-  } catch (error) {
-    throw new LocalError('USAGE', `there is no file ${path}`, cure, { cause: error });
+/** Its whole path: hosts run QEMU from folders of their own. */
+async function existingFile(path: string, cure: string): Promise<string> {
+  const whole = resolve(path);
+  const found = await stat(whole).catch(() => undefined);
+  if (found?.isFile() !== true) throw new LocalError('USAGE', `there is no file ${whole}`, cure);
+  return whole;
+}
+
+/** Both sides must be the same processor, whatever is below them. */
+function cpuModel(text: string): string {
+  if (/^(host|max)\b/.test(text)) {
+    throw new InvalidArgumentError(`"${text}" is another processor on each machine: name a model.`);
   }
+  return text;
 }
 
 /**
  * Brings a pair up with its VM running on the first host; on failure nothing is left behind. `goOn` is called
  * while it waits, and may throw.
+ * @throws LocalError PAIR_EXISTS when a pair of that name is up: it is left as it is.
  */
 export async function upPair(
   pair: Pair,
@@ -85,12 +92,17 @@ interface Options {
 
 async function up(options: Options): Promise<void> {
   const layout = pairLayout(options.pair, options.hosts);
-  await requireFile(options.kernel, "Build the test guest: 'npm run setup', or name a kernel.");
-  await requireFile(options.initrd, "Build the test guest: 'npm run setup', or name an initramfs.");
-  // Hosts run it from folders of their own.
+  const { machine: model, memory: memoryMiB, cpu, append } = options;
+  const kernel = await existingFile(
+    options.kernel,
+    "Build the test guest: 'npm run setup', or name a kernel.",
+  );
+  const initrd = await existingFile(
+    options.initrd,
+    "Build the test guest: 'npm run setup', or name an initramfs.",
+  );
   const qemuBinary = options.qemu.includes('/') ? resolve(options.qemu) : options.qemu;
-  await requireAble(qemuBinary);
-  const { machine: model, memory: memoryMiB, cpu, kernel, initrd, append } = options;
+  await requireAble(qemuBinary, memoryMiB);
   const machine = { model, memoryMiB, cpu, kernel, initrd, append };
   const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
   const ownGuest = kernel === DEFAULT_MACHINE.kernel && initrd === DEFAULT_MACHINE.initrd;
@@ -109,12 +121,12 @@ export function addUp(program: Command): void {
     .addOption(
       new Option('--machine <model>', "the VM's devices").choices(['kubevirt', 'small']).default('kubevirt'),
     )
+    .addOption(memoryOption("the VM's memory"))
     .addOption(
-      new Option('--memory <MiB>', "the VM's memory")
-        .default(DEFAULT_MACHINE.memoryMiB)
-        .argParser(wholeNumber(MEMORY_MIB_MIN, MEMORY_MIB_MAX)),
+      new Option('--cpu <model>', 'CPU model, never "host" or "max"')
+        .default(DEFAULT_MACHINE.cpu)
+        .argParser(cpuModel),
     )
-    .option('--cpu <model>', 'CPU model, never "host" or "max"', DEFAULT_MACHINE.cpu)
     .option('--kernel <file>', "the guest's kernel", DEFAULT_MACHINE.kernel)
     .option('--initrd <file>', "the guest's initramfs", DEFAULT_MACHINE.initrd)
     .option('--append <words>', "more for the kernel's command line", '')

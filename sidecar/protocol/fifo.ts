@@ -40,11 +40,6 @@ export class Fifo<T> {
     return taken;
   }
 
-  clear(): void {
-    this.#items = [];
-    this.#start = 0;
-  }
-
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = this.#start; i < this.#items.length; i += 1) yield this.#items[i] as T;
   }

@@ -10,7 +10,7 @@
  * the connection breaks; what must be known again is repeated after a resumed hello.
  */
 import type { EngineIdentity, Epoch, Hash, Lsn, Nonce, StoreId } from './types.js';
-import type { BarReason, GoodbyeReason, HandoverReason, RefuseReason } from './reasons.js';
+import type { BarReason, OnPurposeReason, HandoverReason, RefuseReason } from './reasons.js';
 
 /** Version of the frames and of the rules around them. Both sides must have the same. */
 export const PROTOCOL_VERSION = 2;
@@ -163,7 +163,7 @@ export interface BarredFrame {
 /** The sender leaves for good and nobody has to take over. */
 export interface GoodbyeFrame {
   readonly type: 'goodbye';
-  readonly reason: GoodbyeReason;
+  readonly reason: OnPurposeReason;
 }
 
 /** Frames that the core sends and receives. */

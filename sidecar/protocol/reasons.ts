@@ -28,9 +28,13 @@ export const BAR_REASONS = [
 ] as const;
 export type BarReason = (typeof BAR_REASONS)[number];
 
-/** Why somebody leaves without need of a successor. */
-export const GOODBYE_REASONS = ['vmNotRunning', 'userAction', 'cloneFailed'] as const;
-export type GoodbyeReason = (typeof GOODBYE_REASONS)[number];
+/** Somebody leaves on purpose, without need of a successor. */
+export const GOODBYE_REASONS = ['vmNotRunning', 'userAction'] as const;
+export type OnPurposeReason = (typeof GOODBYE_REASONS)[number];
+
+export function isOnPurpose(reason: string): reason is OnPurposeReason {
+  return (GOODBYE_REASONS as readonly string[]).includes(reason);
+}
 
 /** Why a primary asks its backup to take over. */
 export const HANDOVER_REASONS = ['userAction', 'engineFailed'] as const;

@@ -9,6 +9,7 @@ import { InvariantError, invariant } from './invariant.js';
 import { RequestIds } from './lease/desk.js';
 import { Outbox } from './outbox.js';
 import { Primary } from './primary/primary.js';
+import { isOnPurpose } from './reasons.js';
 import type { Numbers, Status } from './status.js';
 import { sameStatus } from './status.js';
 import type { Millis } from './types.js';
@@ -94,7 +95,7 @@ export class Sidecar {
       protection: { word: 'Not Protected', state: 'VM not Running', reason },
       lease: null,
     };
-    out.report(reason === 'vmNotRunning' || reason === 'userAction' ? 'info' : 'error', reason, detail);
+    out.report(isOnPurpose(reason) ? 'info' : 'error', reason, detail);
     this.#tellStatus(out);
     out.push({ type: 'end', reason, detail });
   }

@@ -21,8 +21,7 @@ export type Protection =
     };
 
 /** Why there is no protection just now. */
-export type NeedReason =
-  'initializing' | 'checkpointError' | 'leaseUnusable' | 'stall' | LossReason | EndReason | RefuseReason;
+export type NeedReason = 'initializing' | 'leaseUnusable' | 'stall' | LossReason | EndReason | RefuseReason;
 
 /** What is true now; also the payload of the status endpoint. */
 export interface Status {

@@ -19,6 +19,7 @@ import { makeLogger } from '../observe/log.js';
 import { Metrics } from '../observe/metrics.js';
 import type { Effect } from '../protocol/effects.js';
 import type { ProtocolEvent } from '../protocol/events.js';
+import { isOnPurpose } from '../protocol/reasons.js';
 import { Sidecar } from '../protocol/sidecar.js';
 import type { Status } from '../protocol/status.js';
 import { Clones } from './clones.js';
@@ -317,7 +318,7 @@ export class SidecarHost {
   private readonly end = ({ reason, detail }: Extract<Effect, { type: 'end' }>): void => {
     if (this.ending) return;
     this.ending = true;
-    const code = isOrderly(reason) ? EXIT_ORDERLY : EXIT_FAILED;
+    const code = isOnPurpose(reason) ? EXIT_ORDERLY : EXIT_FAILED;
     setTimeout(() => {
       this.exit(code);
     }, SHUTDOWN_MS_MAX).unref();
@@ -392,16 +393,14 @@ export class SidecarHost {
   }
 }
 
-const isOrderly = (reason: string): boolean => reason === 'userAction' || reason === 'vmNotRunning';
+const read = (file: string): string => readFileSync(file, 'utf8');
 
 function readTls({ ca, cert, key }: Config['tls']): { ca: string; cert: string; key: string } {
-  const read = (file: string): string => readFileSync(file, 'utf8');
   return { ca: read(ca), cert: read(cert), key: read(key) };
 }
 
 function leaseOptions({ vm, store, limits }: Config): LeaseOptions {
   const { tls, ...rest } = store;
-  const read = (file: string): string => readFileSync(file, 'utf8');
   return {
     vm,
     ...withoutUndefined(rest),

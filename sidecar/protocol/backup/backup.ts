@@ -276,7 +276,7 @@ export class Backup implements Role {
       case 'handover':
         return this.#peerLost('handover', now, out);
       case 'goodbye':
-        return end(frame.reason === 'cloneFailed' ? 'cloneFailed' : frame.reason, 'the primary says goodbye');
+        return end(frame.reason, 'the primary says goodbye');
       case 'hello':
       case 'loaded':
       case 'ack':

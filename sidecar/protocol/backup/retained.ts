@@ -30,11 +30,6 @@ export class RetainedOutputs {
     return this.#compared;
   }
 
-  /** Number of outputs made by this engine. */
-  get made(): number {
-    return this.#made;
-  }
-
   /** Outputs whose release is not known. */
   get retained(): number {
     return this.#sizes.length;

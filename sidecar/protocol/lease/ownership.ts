@@ -2,6 +2,7 @@
 import type { ColdStart } from '../config.js';
 import type { Context } from '../context.js';
 import type { Frame } from '../frames.js';
+import { invariant } from '../invariant.js';
 import { LeaseDesk } from './desk.js';
 import type { CertainAnswer, LeaseAnswer } from './messages.js';
 import type { Sight } from './watch.js';
@@ -92,7 +93,7 @@ export class Ownership {
   }
 
   /** An epoch could be armed: the store was seen lately, and can be used. */
-  storeUsable(now: Millis): boolean {
+  canPrepare(now: Millis): boolean {
     return this.#tenure !== null && this.#watch.ground(now) !== null;
   }
 
@@ -136,7 +137,8 @@ export class Ownership {
   takeBack(now: Millis, out: Outbox): 'sole' | 'asked' {
     this.#doubt = false;
     this.#watch.restart(now);
-    return this.#tenure?.takeBack(now, out) ?? 'sole';
+    invariant(this.#tenure !== null, 'only an owner has a backup to lose');
+    return this.#tenure.takeBack(now, out);
   }
 
   /** An answer has come. `backup`: whom an epoch may be armed for now. Null: it changes nothing. */

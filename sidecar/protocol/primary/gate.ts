@@ -52,11 +52,6 @@ export class OutputGate {
     return this.#heldBytes;
   }
 
-  /** Index of the newest output ever put in. */
-  get lastIndex(): number {
-    return this.#lastIndex;
-  }
-
   /** True from when a bound is reached until well below it again: the guest must be held. */
   get full(): boolean {
     return this.#full;

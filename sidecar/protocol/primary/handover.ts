@@ -3,8 +3,8 @@ import type { Limits } from '../limits.js';
 import type { Millis } from '../types.js';
 
 /**
- * A planned failover, seen by the primary. The guest is held; when all that it did before has reached the backup and has
- * left (`ready`), the backup is told to take over, and from then on silence is what is expected of it.
+ * A planned failover, seen by the primary. The guest is held. When it stands still, and all that it did before has reached
+ * the backup and has left, the backup is told to take over; from then on silence is what is expected of it.
  */
 export class Handover {
   readonly #limits: Limits;

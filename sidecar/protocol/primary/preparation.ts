@@ -3,7 +3,7 @@ import type { Limits } from '../limits.js';
 import type { Lsn, Millis } from '../types.js';
 
 /** `loading`: it takes in the clone's stream. `catchingUp`: it replays what was logged meanwhile. */
-export type PreparationStage = 'loading' | 'catchingUp';
+type PreparationStage = 'loading' | 'catchingUp';
 
 /**
  * How a new backup gets on until it can protect. A large or busy VM may take as long as it needs: given up is what does

@@ -15,10 +15,10 @@ import type { OwnershipNews } from '../lease/ownership.js';
 import { Ownership } from '../lease/ownership.js';
 import { Pulse } from './pulse.js';
 import { primaryProtection } from '../protection.js';
-import type { LossReason } from '../reasons.js';
+import type { LossReason, OnPurposeReason } from '../reasons.js';
+import { isOnPurpose } from '../reasons.js';
 import { Standby } from './standby.js';
 import type { Numbers, PrimaryPhase, Status } from '../status.js';
-import type { SwitchOffReason } from './switch-off.js';
 import { SwitchOff } from './switch-off.js';
 import type { Term } from '../lease/tenure.js';
 import type { Epoch, LinkId, Lsn, Millis } from '../types.js';
@@ -247,7 +247,7 @@ export class Primary implements Role {
     if (this.#phase !== 'cloning' && this.#phase !== 'catchingUp') return;
     preparation.replayed(consumed, now);
     // Without a lease store nobody can be armed, however far it has come.
-    if (this.#phase === 'catchingUp' && !this.#ownership.storeUsable(now)) preparation.step(now);
+    if (this.#phase === 'catchingUp' && !this.#ownership.canPrepare(now)) preparation.step(now);
     const standstill = preparation.standstill(now);
     if (standstill !== null) this.#lose('cloneFailed', standstill, now, out);
   }
@@ -604,14 +604,14 @@ export class Primary implements Role {
   }
 
   /** Nothing is left to settle when no backup may win: a claim, if one is needed, comes before the end. */
-  #switchedOff(reason: SwitchOffReason, detail: string, now: Millis, out: Outbox): Turn | null {
+  #switchedOff(reason: OnPurposeReason, detail: string, now: Millis, out: Outbox): Turn | null {
     if (this.#switchOff !== null) return null;
     if (!this.#ownership.backupMayWin) return end(reason, detail);
     this.#switchOff = new SwitchOff(this.#context.config.limits, reason, detail, now);
     // The quick way for the backup, if it comes through. Nothing rests on it.
     out.send(this.#standby?.link ?? null, { type: 'goodbye', reason });
     this.#lose(reason, `${detail}; claiming, so that nobody brings the VM back`, now, out);
-    this.#speed.hold('handover', true);
+    this.#speed.hold('switchOff', true);
     return null;
   }
 
@@ -635,7 +635,7 @@ export class Primary implements Role {
   #bow(turn: Turn, out: Outbox): void {
     const standby = this.#standby;
     if (turn.type !== 'end' || standby === null) return;
-    if (turn.reason === 'userAction' || turn.reason === 'vmNotRunning') {
+    if (isOnPurpose(turn.reason)) {
       out.send(standby.link, { type: 'goodbye', reason: turn.reason });
     } else if (this.#ownership.backupMayWin) {
       out.send(standby.link, { type: 'handover', reason: 'engineFailed' });

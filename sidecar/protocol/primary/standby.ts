@@ -12,7 +12,6 @@ import { ShipWindow } from './window.js';
 /** All that the primary knows of its one backup. */
 export class Standby {
   readonly nonce: Nonce;
-  readonly since: Millis;
   readonly detector: Detector;
   readonly digests: DigestLog;
   readonly lag: LagMeter;
@@ -31,7 +30,6 @@ export class Standby {
     this.#ringBytes = hello.ringBytes;
     this.link = link;
     this.attempt = attempt;
-    this.since = now;
     this.detector = new Detector(limits, now);
     this.digests = new DigestLog(limits);
     this.lag = new LagMeter(limits);

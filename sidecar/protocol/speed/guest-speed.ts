@@ -2,10 +2,18 @@
 import { GuestClock } from './guest-clock.js';
 import type { Limits } from '../limits.js';
 import type { Outbox } from '../outbox.js';
+import type { LagMeter } from './lag.js';
 import type { HoldReason, PaceGoal } from './pace.js';
 import { Pace } from './pace.js';
-import type { Standby } from '../primary/standby.js';
 import type { Lsn, Millis } from '../types.js';
+
+/** What a backup is for the guest's speed. */
+export interface Follower {
+  readonly loaded: boolean;
+  readonly lag: LagMeter;
+  /** Share of the room for log and digests that is in use; the primary's ring has `ringBytes`. */
+  usedShare(head: Lsn, ringBytes: number): number;
+}
 
 /** How fast the guest may run: as fast as its backup can follow, or not at all while somebody holds it. */
 export class GuestSpeed {
@@ -39,10 +47,10 @@ export class GuestSpeed {
   }
 
   /** With each tick: by the room that is left for log and digests, and by the backup's lag once it replays. */
-  steer(standby: Standby, goal: PaceGoal, head: Lsn, now: Millis): void {
-    this.#pace.room(standby.usedShare(head, this.#ringBytes));
-    if (!standby.loaded) return;
-    this.#pace.steer(goal, standby.lag.lagMs(now), standby.lag.replayedMs(this.guestMs), now);
+  steer(backup: Follower, goal: PaceGoal, head: Lsn, now: Millis): void {
+    this.#pace.room(backup.usedShare(head, this.#ringBytes));
+    if (!backup.loaded) return;
+    this.#pace.steer(goal, backup.lag.lagMs(now), backup.lag.replayedMs(this.guestMs), now);
   }
 
   /** There is no backup that has to follow. */

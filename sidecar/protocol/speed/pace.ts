@@ -11,7 +11,7 @@ const PERMILLE = 1_000;
 const ROOMY_SHARE = 0.5;
 
 /** Why the guest is held, apart from lag. */
-export type HoldReason = 'outputsFull' | 'digestsFull' | 'handover';
+export type HoldReason = 'outputsFull' | 'digestsFull' | 'handover' | 'switchOff';
 
 /**
  * `catchUp`: a backup that has been loaded and protects nobody yet; its lag has to go away soon. `keepUp`: one that

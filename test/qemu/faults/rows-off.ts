@@ -5,7 +5,7 @@ import { sidecarStop } from '../../../cli/local/sidecar-api.js';
 import type { PairStatus } from '../../../cli/local/status.js';
 import { cutBetween } from './host-faults.js';
 import type { Row } from './row.js';
-import type { Sides, Stage } from './stage.js';
+import type { Sides, Stage, Watched } from './stage.js';
 
 /** Longer than a failover takes. */
 const OFF_MS = 2000;
@@ -27,17 +27,22 @@ async function staysOff(stage: Stage, switchOff: SwitchOff): Promise<string> {
   return 'off, until a person started it';
 }
 
-async function byCommand(stage: Stage, { primary }: Sides): Promise<void> {
+async function controlOf(stage: Stage, side: Watched): Promise<string> {
   const { hosts } = await stage.pair.status();
-  const socket = hosts.find(({ nonce }) => nonce === primary.nonce)?.controlSocket;
-  if (typeof socket !== 'string') throw new Error('the primary has no control socket');
-  await sidecarStop(socket);
+  const socket = hosts.find(({ nonce }) => nonce === side.nonce)?.controlSocket;
+  if (typeof socket !== 'string') throw new Error(`host ${side.host.name} has no control socket`);
+  return socket;
+}
+
+async function byCommand(stage: Stage, { primary }: Sides): Promise<void> {
+  await sidecarStop(await controlOf(stage, primary));
 }
 
 /** No goodbye comes through, and the backup has every reason to take over. */
 async function byCommandInCut(stage: Stage, sides: Sides): Promise<void> {
+  const control = await controlOf(stage, sides.primary);
   await cutBetween(sides.primary.host, sides.backup.host, 'both');
-  await byCommand(stage, sides);
+  await sidecarStop(control); // before the backup has noticed anything
 }
 
 async function byGuest(stage: Stage): Promise<void> {
