@@ -68,6 +68,8 @@ export class Controller {
 
   #protect(views: readonly HostView[], desired: Desired): void {
     const nowMs = this.now();
+    const epoch = Math.max(0, ...views.map(({ sidecar }) => sidecar?.epoch ?? 0));
+    this.#backoff.epochSeen(epoch);
     const row = decide(
       PROTECTION_TABLE,
       protectionInput({
@@ -83,7 +85,7 @@ export class Controller {
     const spare = views.find((view) => view.kind === 'idle' && !this.#busy.has(view.name));
     if (!owner?.agent || spare === undefined) throw new Error('startBackup without owner or spare');
     const peer = owner.agent.channel;
-    this.#backoff.attempt(nowMs);
+    this.#backoff.attempt(nowMs, epoch);
     const host = hostOf(this.pair.layout, spare.name);
     this.#order(host, BACKUP_ORDERED, () => agentStart(host, { role: 'backup', peer }));
   }
