@@ -5,14 +5,13 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '../cli/local/child.js';
-import { pairLayout } from '../cli/local/layout.js';
+import { GUEST_PORTS, pairLayout } from '../cli/local/layout.js';
 import { DEFAULT_CHOICE, makeSettings } from '../cli/local/pair.js';
 import { niced, QEMU_NICE } from '../cli/local/plan.js';
 import { qemuCommand } from '../cli/local/qemu.js';
 import { guestReady } from '../cli/local/vm.js';
 import type { Cleanup } from './cleanup.js';
 import { BenchError } from './errors.js';
-import { COMMAND_PORT } from './pair/rig.js';
 import { Station } from './station/station.js';
 import { until } from './wait.js';
 
@@ -40,7 +39,7 @@ export function bareCommand(
     '-icount': kind === 'icount' ? ['-icount', 'shift=1'] : [],
     '-netdev': [
       '-netdev',
-      `user,id=net0,restrict=on,net=${net},${forward(ports.redis, 6379)},${forward(ports.command, COMMAND_PORT)}`,
+      `user,id=net0,restrict=on,net=${net},${forward(ports.redis, GUEST_PORTS.redis)},${forward(ports.command, GUEST_PORTS.command)}`,
     ],
   };
   const out: string[] = [];

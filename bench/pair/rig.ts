@@ -2,7 +2,7 @@
 // A local pair to measure on: brought up, protected, broken and repaired as a measurement wants it.
 import { agentStop } from '../../cli/local/agent-api.js';
 import { appendEvent } from '../../cli/local/events.js';
-import { hostOf, pairLayout, type HostLayout } from '../../cli/local/layout.js';
+import { GUEST_PORTS, hostOf, pairLayout, type HostLayout } from '../../cli/local/layout.js';
 import { setCable } from '../../cli/local/network.js';
 import {
   DEFAULT_CHOICE,
@@ -26,8 +26,6 @@ import { viewSidecar, type SidecarView } from './view.js';
 const GUEST_READY_MS_MAX = 120_000;
 const PROTECT_MS_MAX = 120_000;
 const TAKE_OVER_MS_MAX = 30_000;
-/** test/guest/guestd.c */
-export const COMMAND_PORT = 7001;
 
 /** One moment on two clocks. */
 export interface Moment {
@@ -60,7 +58,7 @@ export class PairRig {
     const station = new Station({
       host: layout.guest.ip,
       redisPort: layout.guest.redisPort,
-      commandPort: COMMAND_PORT,
+      commandPort: GUEST_PORTS.command,
       netns: layout.client.netns,
     });
     const killStation = cleanup.add(() => station.kill());

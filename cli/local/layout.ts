@@ -16,6 +16,9 @@ const PAIR_NAME = /^[a-z][a-z0-9]{0,15}$/;
 const HOST_NAMES = ['a', 'b', 'c', 'd'] as const;
 export const HOSTS_MAX = HOST_NAMES.length;
 
+/** What the test guest listens on (test/guest/guestd.c). */
+export const GUEST_PORTS = { redis: 6379, command: 7001 } as const;
+
 export interface HostLayout {
   readonly name: string;
   readonly netns: string;
@@ -101,7 +104,7 @@ export function pairLayout(name: string, hostCount = 2): PairLayout {
       dir: join(dir, 'store'),
       pid: join(dir, 'store', 'redis.pid'),
     },
-    guest: { ip: `${SUBNET}.100`, mac: '52:54:00:4c:4b:53', redisPort: 6379 },
+    guest: { ip: `${SUBNET}.100`, mac: '52:54:00:4c:4b:53', redisPort: GUEST_PORTS.redis },
     prefixBits: PREFIX_BITS,
     hosts: HOST_NAMES.slice(0, hostCount).map((host, index) => hostLayout(name, dir, host, index)),
     ringPrefix: join(SHM_ROOT, `lockstep-${name}-host-`),

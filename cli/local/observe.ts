@@ -2,7 +2,7 @@
 // What is true of each host now, in one word each. Gathering (observeHost) is apart from judging (viewOf).
 import { agentStatus, type AgentStatus } from './agent-api.js';
 import type { HostLayout } from './layout.js';
-import { readPidFile, isAlive } from './processes.js';
+import { runningFrom } from './processes.js';
 import { sidecarStatusSchema, type SidecarStatus } from './sidecar-api.js';
 
 /** Each host is in exactly one of these. */
@@ -65,8 +65,8 @@ function kindOf({ agentAlive, agent }: RawHost, sidecar: SidecarStatus | null): 
 }
 
 export async function observeHost(host: HostLayout, timeoutMs?: number): Promise<HostView> {
-  const id = await readPidFile(host.agentPid);
-  if (id === undefined || !(await isAlive(id))) return viewOf(host.name, { agentAlive: false, agent: null });
+  const agentAlive = (await runningFrom(host.agentPid)) !== undefined;
+  if (!agentAlive) return viewOf(host.name, { agentAlive, agent: null });
   const agent = await agentStatus(host, timeoutMs).catch(() => null); // no answer: that is what 'deaf' says
   return viewOf(host.name, { agentAlive: true, agent });
 }

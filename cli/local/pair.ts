@@ -74,11 +74,20 @@ async function makeCertificates(layout: PairLayout): Promise<void> {
  */
 export async function bringUp(pair: Pair, say: Progress): Promise<void> {
   await makeRoom(pair.layout, say);
+  await orTakeDown(pair.layout, say, () => make(pair, say));
+}
+
+/** A step on the way up: when it fails, nothing of the pair is left. */
+export async function orTakeDown(
+  layout: PairLayout,
+  say: Progress,
+  step: () => Promise<void>,
+): Promise<void> {
   try {
-    await make(pair, say);
+    await step();
   } catch (error) {
     say('taking the pair down again');
-    await takeDown(pair.layout);
+    await takeDown(layout);
     throw error;
   }
 }

@@ -41,8 +41,16 @@ export type Desired = z.infer<typeof desiredSchema>;
 
 export const NOTHING_DESIRED: Desired = { protected: false, poweredOff: [] };
 
-async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T> {
-  return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+/** @throws LocalError NO_PAIR when the file is not there: there is no pair, or not any more. */
+async function readJson<T>(pair: string, file: string, schema: z.ZodType<T>): Promise<T> {
+  try {
+    return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    throw new LocalError('NO_PAIR', `there is no pair '${pair}'`, "Bring one up: 'lockstep up'.", {
+      cause: error,
+    });
+  }
 }
 
 /** Whole or not at all: a reader never sees half of it. */
@@ -60,33 +68,16 @@ export interface Pair {
 /** @throws LocalError NO_PAIR when no such pair was brought up. */
 export async function loadPair(name: string): Promise<Pair> {
   const bare = pairLayout(name);
-  try {
-    const settings = await readJson(bare.settings, settingsSchema);
-    return { layout: pairLayout(name, settings.hostCount), settings };
-  } catch (error) {
-    throw noPair(name, error);
-  }
-}
-
-/** A file that is not there means that there is no pair, or not any more. */
-function noPair(name: string, error: unknown): unknown {
-  if (systemCode(error) !== 'ENOENT') return error;
-  return new LocalError('NO_PAIR', `there is no pair '${name}'`, "Bring one up: 'lockstep up'.", {
-    cause: error,
-  });
+  const settings = await readJson(name, bare.settings, settingsSchema);
+  return { layout: pairLayout(name, settings.hostCount), settings };
 }
 
 export const saveSettings = (layout: PairLayout, settings: Settings): Promise<void> =>
   writeJson(layout.settings, settings);
 
 /** @throws LocalError NO_PAIR when the pair is there no more. */
-export async function loadDesired(layout: PairLayout): Promise<Desired> {
-  try {
-    return await readJson(layout.desired, desiredSchema);
-  } catch (error) {
-    throw noPair(layout.name, error);
-  }
-}
+export const loadDesired = (layout: PairLayout): Promise<Desired> =>
+  readJson(layout.name, layout.desired, desiredSchema);
 
 export const saveDesired = (layout: PairLayout, desired: Desired): Promise<void> =>
   writeJson(layout.desired, desired);

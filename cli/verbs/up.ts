@@ -10,7 +10,7 @@ import {
   DEFAULT_CHOICE,
   DEFAULT_MACHINE,
   makeSettings,
-  takeDown,
+  orTakeDown,
   type MachineChoice,
 } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
@@ -63,17 +63,13 @@ export async function upPair(
   const [first] = layout.hosts;
   if (first === undefined) throw new LocalError('USAGE', 'a pair without hosts');
   await bringUp(pair, say);
-  try {
+  await orTakeDown(layout, say, async () => {
     say(
       `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
     );
     const { incarnation } = await startFirst(first);
     if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs, goOn);
-  } catch (error) {
-    say('taking the pair down again');
-    await takeDown(layout);
-    throw error;
-  }
+  });
 }
 
 interface Options {

@@ -2,16 +2,13 @@
 import type { Limits } from '../limits.js';
 import type { Lsn, Millis } from '../types.js';
 
-/** `loading`: it takes in the clone's stream. `catchingUp`: it replays what was logged meanwhile. */
-type PreparationStage = 'loading' | 'catchingUp';
-
 /**
  * How a new backup gets on until it can protect. A large or busy VM may take as long as it needs: given up is what does
  * not get on.
  */
 export class Preparation {
   readonly #limits: Limits;
-  #stage: PreparationStage = 'loading';
+  #loaded = false;
   #progressAt: Millis;
   #cloneBytes = 0;
   #replayed: Lsn = 0;
@@ -19,6 +16,11 @@ export class Preparation {
   constructor(limits: Limits, now: Millis) {
     this.#limits = limits;
     this.#progressAt = now;
+  }
+
+  /** It has taken in the clone's stream, and replays what was logged meanwhile. */
+  get loaded(): boolean {
+    return this.#loaded;
   }
 
   /** A step was made, or what was waited for was not the backup's to give. */
@@ -33,8 +35,8 @@ export class Preparation {
     this.step(now);
   }
 
-  loaded(now: Millis): void {
-    this.#stage = 'catchingUp';
+  finishLoading(now: Millis): void {
+    this.#loaded = true;
     this.step(now);
   }
 
@@ -49,7 +51,7 @@ export class Preparation {
   standstill(now: Millis): string | null {
     const { cloneGiveUpMs, catchUpGiveUpMs } = this.#limits;
     const waited = now - this.#progressAt;
-    if (this.#stage === 'loading') return waited > cloneGiveUpMs ? 'the clone does not get on' : null;
+    if (!this.#loaded) return waited > cloneGiveUpMs ? 'the clone does not get on' : null;
     return waited > catchUpGiveUpMs ? 'the backup has not caught up, and does not get on' : null;
   }
 }

@@ -304,8 +304,7 @@ export class Primary implements Role {
         return true;
       case 'loaded':
         if (this.#phase !== 'cloning' || standby.received === null) return false;
-        standby.loaded = true;
-        standby.preparation.loaded(now);
+        standby.preparation.finishLoading(now);
         this.#enter('catchingUp', out, 'the backup has loaded the clone and replays');
         return true;
       case 'prepared':

@@ -18,7 +18,6 @@ export class Standby {
   readonly preparation: Preparation;
   readonly attempt: number;
   link: LinkId | null;
-  loaded = false;
   readonly #limits: Limits;
   readonly #ringBytes: number;
   #window: ShipWindow | null = null;
@@ -34,6 +33,11 @@ export class Standby {
     this.digests = new DigestLog(limits);
     this.lag = new LagMeter(limits);
     this.preparation = new Preparation(limits, now);
+  }
+
+  /** It has taken in the clone, and replays. */
+  get loaded(): boolean {
+    return this.preparation.loaded;
   }
 
   /** All log below is in the backup's memory; null before the clone point. */

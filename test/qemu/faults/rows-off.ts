@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A VM that is switched off on purpose stays off: its backup must not bring it back, however the end is heard of.
+import { GUEST_PORTS } from '../../../cli/local/layout.js';
 import { inNetns } from '../../../cli/local/network.js';
 import { sidecarStop } from '../../../cli/local/sidecar-api.js';
 import type { PairStatus } from '../../../cli/local/status.js';
@@ -9,8 +10,6 @@ import type { Sides, Stage, Watched } from './stage.js';
 
 /** Longer than a failover takes. */
 const OFF_MS = 2000;
-/** test/guest/guestd.c */
-const COMMAND_PORT = 7001;
 
 type SwitchOff = (stage: Stage, sides: Sides) => Promise<void>;
 
@@ -47,7 +46,7 @@ async function byCommandInCut(stage: Stage, sides: Sides): Promise<void> {
 
 async function byGuest(stage: Stage): Promise<void> {
   const { guest, client } = stage.pair.pair.layout;
-  const talk = `exec 3<>/dev/tcp/${guest.ip}/${COMMAND_PORT}; echo poweroff >&3; timeout 5 head -n 1 <&3`;
+  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo poweroff >&3; timeout 5 head -n 1 <&3`;
   const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
   if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to poweroff`);
 }

@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { z } from 'zod';
-import type { PairLayout } from '../../../cli/local/layout.js';
+import { GUEST_PORTS, type PairLayout } from '../../../cli/local/layout.js';
 import { placed } from '../../../cli/local/processes.js';
 
 const PROGRAM = join(import.meta.dirname, '../output-rule-witness.js');
-/** The guest's command port (test/guest/guestd.c). */
-const COMMAND_PORT = 7001;
 const ANSWER_MS_MAX = 90_000;
 
 export const witnessReportSchema = z.discriminatedUnion('kind', [
@@ -36,7 +34,7 @@ export class Witness {
   #over: WitnessReport | undefined;
 
   constructor(pair: PairLayout) {
-    const command = [process.execPath, PROGRAM, pair.guest.ip, String(COMMAND_PORT)];
+    const command = [process.execPath, PROGRAM, pair.guest.ip, String(GUEST_PORTS.command)];
     const [file = '', ...args] = placed(command, { netns: pair.client.netns });
     this.#process = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process.stdin.on('error', () => undefined); // its end is told by 'exit'
