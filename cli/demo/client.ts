@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { LocalError } from '../local/errors.js';
 import type { PairLayout } from '../local/layout.js';
-import { placed } from '../local/processes.js';
+import { placed, type Placement } from '../local/processes.js';
 import { shareSession } from '../local/share.js';
 import { counterReportSchema, type CounterReport, type Finished, type Window } from './reports.js';
 
@@ -15,15 +15,28 @@ const ANSWER_MS_MAX = 90_000;
 
 type Waiter = (report: CounterReport) => void;
 
+/** The guest's Redis, and the network from which it is asked. */
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+  readonly from: Placement;
+}
+
+/** The guest of a local pair, seen from its client's namespace. */
+export const serverOf = ({ guest, client }: PairLayout): Server => ({
+  host: guest.ip,
+  port: guest.redisPort,
+  from: { netns: client.netns },
+});
+
 export class Client {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>;
   /** Reports come in the order of the orders; `broken` goes to whoever waits, and to all after. */
   readonly #waiters: Waiter[] = [];
   #broken: CounterReport | undefined;
 
-  constructor(pair: PairLayout, pauseMs: number) {
-    const command = [process.execPath, COUNTER, pair.guest.ip, String(pair.guest.redisPort), String(pauseMs)];
-    const [file = '', ...args] = placed(command, { netns: pair.client.netns });
+  constructor({ host, port, from }: Server, pauseMs: number) {
+    const [file = '', ...args] = placed([process.execPath, COUNTER, host, String(port), String(pauseMs)], from);
     // Detached: a Ctrl-C at the terminal must not look like a broken connection.
     this.#process = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
     if (this.#process.pid !== undefined) shareSession(this.#process.pid, 'first');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Option, type Command } from 'commander';
 import { requireAble } from '../check/check.js';
-import { Client } from '../demo/client.js';
+import { Client, serverOf } from '../demo/client.js';
 import type { Finished } from '../demo/reports.js';
 import { tell } from '../demo/story.js';
 import { Timeline } from '../demo/timeline.js';
@@ -41,7 +41,7 @@ interface Options {
 
 async function play(pair: Pair, timeline: Timeline, pauseMs: number, goOn: () => void): Promise<Finished> {
   timeline.add(`the guest is up: Linux and redis-server under ${pair.settings.qemuBinary}`);
-  const client = new Client(pair.layout, pauseMs);
+  const client = new Client(serverOf(pair.layout), pauseMs);
   try {
     return await tell({ pair, client, timeline, goOn });
   } finally {

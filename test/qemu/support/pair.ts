@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole pair for a test: hosts, lease store, controller and a running guest, made by the product's own library.
-import { Client } from '../../../cli/demo/client.js';
+import { Client, serverOf } from '../../../cli/demo/client.js';
 import { cutPower } from '../../../cli/local/hosts.js';
 import { hostOf, pairLayout, type HostLayout } from '../../../cli/local/layout.js';
 import {
@@ -69,7 +69,7 @@ export class TestPair {
 
   /** A client inside the pair's network that does INCR over one connection, and checks each reply. */
   client(pauseMs = 2): Client {
-    return new Client(this.pair.layout, pauseMs);
+    return new Client(serverOf(this.pair.layout), pauseMs);
   }
 
   host(name: string): HostLayout {
