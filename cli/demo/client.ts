@@ -36,7 +36,10 @@ export class Client {
   #broken: CounterReport | undefined;
 
   constructor({ host, port, from }: Server, pauseMs: number) {
-    const [file = '', ...args] = placed([process.execPath, COUNTER, host, String(port), String(pauseMs)], from);
+    const [file = '', ...args] = placed(
+      [process.execPath, COUNTER, host, String(port), String(pauseMs)],
+      from,
+    );
     // Detached: a Ctrl-C at the terminal must not look like a broken connection.
     this.#process = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
     if (this.#process.pid !== undefined) shareSession(this.#process.pid, 'first');
