@@ -5,12 +5,12 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { sidecarStatusSchema } from '../../sidecar/observe/status-schema.js';
 import { DEFAULT_LIMITS } from '../../sidecar/protocol/limits.js';
 import type { Phase } from '../../sidecar/protocol/status.js';
 import type { IncarnationStatus, StartRequest } from './agent-api.js';
 import { Child } from './child.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
-import { sidecarStatusSchema } from './sidecar-api.js';
 import { callUnix } from './unix-http.js';
 
 const SIDECAR_READY_MS_MAX = 20_000;

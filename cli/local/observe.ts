@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is true of each host now, in one word each. Gathering (observeHost) is apart from judging (viewOf).
+import { sidecarStatusSchema, type SidecarStatus } from '../../sidecar/observe/status-schema.js';
 import { agentStatus, type AgentStatus } from './agent-api.js';
 import type { HostLayout } from './layout.js';
 import { runningFrom } from './processes.js';
-import { sidecarStatusSchema, type SidecarStatus } from './sidecar-api.js';
 
 /** Each host is in exactly one of these. */
 export const HOST_KINDS = [
