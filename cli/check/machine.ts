@@ -90,7 +90,7 @@ export async function checkShm(): Promise<Finding> {
 export async function checkBuilt(): Promise<Finding[]> {
   const parts = [
     ['shim', 'build/native/lockstep-shim.so'],
-    ['sidecar', 'build/sidecar/main.js'],
+    ['sidecar', 'build/sidecar/local/main.js'],
     ['test guest', 'build/guest/initrd.cpio'],
   ] as const;
   return Promise.all(

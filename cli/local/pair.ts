@@ -182,7 +182,7 @@ export interface PairChoice {
 export const DEFAULT_CHOICE: PairChoice = {
   machine: DEFAULT_MACHINE,
   qemuBinary: 'qemu-system-x86_64',
-  sidecarMain: join(REPO, 'build/sidecar/main.js'),
+  sidecarMain: join(REPO, 'build/sidecar/local/main.js'),
   ringMiB: 64,
   sidecarOverrides: {},
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { parseConfig } from '../../sidecar/config.js';
+import { parseConfig } from '../../sidecar/local/config.js';
 import { newNonce } from './incarnation.js';
 import { hostOf, pairLayout } from './layout.js';
 import { DEFAULT_CHOICE, DEFAULT_MACHINE, makeSettings } from './pair.js';

@@ -9,6 +9,7 @@ import {
   listen,
   type ChannelIdentity,
   type ChannelListener,
+  type ChannelTls,
   type OpenConnection,
 } from '../io/channel/tls.js';
 import type { ProtocolEvent } from '../protocol/events.js';
@@ -51,19 +52,28 @@ export class Links {
   private readonly underWay = new UnderWay();
   private open = false;
   private listener: ChannelListener | null = null;
+  private identity: ChannelIdentity;
 
-  constructor(private readonly options: LinksOptions) {}
+  constructor(private readonly options: LinksOptions) {
+    this.identity = options.identity;
+  }
 
   async listen(): Promise<void> {
-    const { identity, listen: at, onRefused } = this.options;
+    const { listen: at, onRefused } = this.options;
     this.listener = await listen({
-      identity,
+      identity: this.identity,
       ...at,
       onConnection: (connection) => {
         this.accept(connection);
       },
       onRefused,
     });
+  }
+
+  /** New connections, in and out, are made with these keys. @throws when they cannot be used; the old ones stay */
+  useTls(tls: ChannelTls): void {
+    this.listener?.useTls(tls);
+    this.identity = { ...this.identity, tls };
   }
 
   /** Lets peers in: from the start of the protocol on. */
@@ -135,11 +145,11 @@ export class Links {
   }
 
   private connect(purpose: 'log' | 'clone'): Promise<OpenConnection> {
-    const { identity, peer, dialTimeoutMs } = this.options;
+    const { peer, dialTimeoutMs } = this.options;
     if (peer === null) {
       return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'this side has nobody to dial'));
     }
-    return dial({ identity, purpose, ...peer, timeoutMs: dialTimeoutMs });
+    return dial({ identity: this.identity, purpose, ...peer, timeoutMs: dialTimeoutMs });
   }
 
   private accept(connection: OpenConnection): void {

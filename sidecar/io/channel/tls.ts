@@ -6,7 +6,7 @@
  */
 import type { DropArgument } from 'node:net';
 import { connect, createSecureContext, createServer } from 'node:tls';
-import type { PeerCertificate, SecureContext, Server, TLSSocket } from 'node:tls';
+import type { PeerCertificate, SecureContext, SecureContextOptions, Server, TLSSocket } from 'node:tls';
 import type { Nonce } from '../../protocol/types.js';
 import { PREFACE_BYTES, decodePreface, encodePreface, type Preface, type Purpose } from './codec.js';
 import { ChannelError } from './errors.js';
@@ -39,19 +39,22 @@ const PREFACE_MS_MAX = 2_000;
 /** Sockets that a listener has at once, of all purposes and states. */
 export const CONNECTIONS_MAX = 32;
 
+/** What a secure context is made of; the same for all that this product lets in or dials. */
+export const contextOptions = ({ ca, cert, key }: ChannelTls): SecureContextOptions => ({
+  ca,
+  cert,
+  key,
+  ciphers: CIPHERS,
+  minVersion: 'TLSv1.3',
+});
+
 /** Made once: reading keys takes several ms, and a dial that finds a dead peer is part of each failover. */
 const contexts = new WeakMap<ChannelTls, SecureContext>();
 
 function secureContext(tls: ChannelTls): SecureContext {
   const known = contexts.get(tls);
   if (known !== undefined) return known;
-  const made = createSecureContext({
-    ca: tls.ca,
-    cert: tls.cert,
-    key: tls.key,
-    ciphers: CIPHERS,
-    minVersion: 'TLSv1.3',
-  });
+  const made = createSecureContext(contextOptions(tls));
   contexts.set(tls, made);
   return made;
 }
@@ -182,6 +185,8 @@ export interface ListenOptions {
 
 export interface ChannelListener {
   readonly port: number;
+  /** Who connects from now on meets these keys. @throws when they cannot be used; the old ones stay */
+  useTls(tls: ChannelTls): void;
   /** Ends listening and every connection that came by it; links that were closed just before still flush. */
   close(): Promise<void>;
 }
@@ -191,9 +196,7 @@ export async function listen(options: ListenOptions): Promise<ChannelListener> {
   const sockets = new Set<TLSSocket>();
   const server = createServer({
     secureContext: secureContext(options.identity.tls),
-    ...options.identity.tls,
-    ciphers: CIPHERS,
-    minVersion: 'TLSv1.3',
+    ...contextOptions(options.identity.tls),
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: HANDSHAKE_MS_MAX,
@@ -230,7 +233,11 @@ export async function listen(options: ListenOptions): Promise<ChannelListener> {
   await listening(server, options);
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a TLS listener without a port');
-  return { port: address.port, close: () => closeAll(server, sockets) };
+  return {
+    port: address.port,
+    useTls: (tls) => server.setSecureContext(contextOptions(tls)),
+    close: () => closeAll(server, sockets),
+  };
 }
 
 async function welcome(socket: TLSSocket, identity: ChannelIdentity): Promise<OpenConnection> {

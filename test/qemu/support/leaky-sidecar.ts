@@ -2,7 +2,7 @@
 // A sidecar without the output rule: replies leave at once, whatever the backup has. With it a test of the output
 // rule must find contradictions, or it shows nothing.
 //
-// usage: as build/sidecar/main.js
+// usage: as build/sidecar/local/main.js
 import { OutputGate } from '../../../sidecar/protocol/primary/gate.js';
 
 /* eslint-disable-next-line @typescript-eslint/unbound-method -- called with the object it was taken from */

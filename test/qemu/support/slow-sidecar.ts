@@ -3,7 +3,7 @@
 // machine log arrives within microseconds, so that a broken output rule would hardly ever be seen; here what the
 // backup does not have yet is always worth some milliseconds.
 //
-// usage: as build/sidecar/main.js
+// usage: as build/sidecar/local/main.js
 import { Links } from '../../../sidecar/runtime/links.js';
 
 /** One way. Far below the detector's patience. */
@@ -23,4 +23,4 @@ Links.prototype.ship = later(Links.prototype.ship);
 Links.prototype.send = later(Links.prototype.send);
 /* eslint-enable @typescript-eslint/unbound-method */
 
-await import('../../../sidecar/main.js');
+await import('../../../sidecar/local/main.js');

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError, parseConfig, readConfig } from './config.js';
+import { ConfigError } from '../settings.js';
+import { parseConfig, readConfig } from './config.js';
 
 const GOOD = {
   vm: 'db1',
