@@ -4,16 +4,11 @@
 //
 // usage: node build/cli/local/controller.js PAIR
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Backoff } from '../../operator/mind/backoff.js';
+import { PROTECTION_TABLE } from '../../operator/mind/protection.js';
+import { decide } from '../../operator/mind/table.js';
 import { agentStart, agentStop } from './agent-api.js';
-import { Backoff } from './backoff.js';
-import {
-  decide,
-  HOST_TABLE,
-  PROTECTION_TABLE,
-  protectionInput,
-  type HostAction,
-  type HostOrder,
-} from './decide.js';
+import { HOST_TABLE, protectionInput, type HostAction, type HostOrder } from './decide.js';
 import { LocalError, messageOf } from './errors.js';
 import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';

@@ -1,34 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import fc from 'fast-check';
-import {
-  decide,
-  HOST_TABLE,
-  leadOf,
-  PROTECTION_TABLE,
-  protectionInput,
-  type HostInput,
-  type Lead,
-  type ProtectionInput,
-} from './decide.js';
+import { PROTECTION_TABLE } from '../../operator/mind/protection.js';
+import { leadOf } from '../../operator/mind/sides.js';
+import { decide } from '../../operator/mind/table.js';
+import { HOST_TABLE, protectionInput, type HostInput } from './decide.js';
 import { HOST_KINDS } from './observe.js';
 
 const BOTH = [false, true];
-const LEADS: readonly Lead[] = ['none', 'alone', 'pairing', 'guarded', 'two'];
-
-function everyProtectionInput(): ProtectionInput[] {
-  return LEADS.flatMap((lead) =>
-    BOTH.flatMap((wanted) =>
-      BOTH.flatMap((pending) =>
-        BOTH.flatMap((mute) =>
-          BOTH.flatMap((spare) =>
-            BOTH.map((backingOff) => ({ lead, wanted, pending, mute, spare, backingOff })),
-          ),
-        ),
-      ),
-    ),
-  );
-}
 
 function everyHostInput(): HostInput[] {
   return HOST_KINDS.flatMap((kind) =>
@@ -39,23 +18,11 @@ function everyHostInput(): HostInput[] {
 }
 
 describe('the controller decides', () => {
-  it('by exactly one row about protection, whatever is seen', () => {
-    for (const input of everyProtectionInput()) {
-      const rows = PROTECTION_TABLE.filter((row) => row.when(input)).map((row) => row.reason);
-      expect(rows, JSON.stringify(input)).to.have.length(1);
-    }
-  });
-
   it('by exactly one row about a host, whatever is seen', () => {
     for (const input of everyHostInput()) {
       const rows = HOST_TABLE.filter((row) => row.when(input)).map((row) => row.reason);
       expect(rows, JSON.stringify(input)).to.have.length(1);
     }
-  });
-
-  it('with no row that nothing can meet', () => {
-    const met = new Set(everyProtectionInput().map((input) => decide(PROTECTION_TABLE, input).reason));
-    expect([...met]).to.have.members(PROTECTION_TABLE.map((row) => row.reason));
   });
 
   it('to make a backup only for a VM that runs alone, on a free host, when it is wanted', () => {

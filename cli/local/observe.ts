@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is true of each host now, in one word each. Gathering (observeHost) is apart from judging (viewOf).
+import { isSuperseded, PHASE_KINDS, SIDE_KINDS, type Claimant } from '../../operator/mind/sides.js';
 import { sidecarStatusSchema, type SidecarStatus } from '../../sidecar/observe/status-schema.js';
 import { agentStatus, type AgentStatus } from './agent-api.js';
 import type { HostLayout } from './layout.js';
@@ -10,14 +11,7 @@ export const HOST_KINDS = [
   'dead', // no agent: without power
   'deaf', // an agent that does not answer: frozen, or just starting
   'idle', // nothing runs on it
-  'starting', // an incarnation is coming up
-  'silent', // an incarnation whose sidecar does not answer
-  'ended', // an incarnation that ended; its host has not been cleaned yet
-  'alone', // a primary that runs the VM without protection
-  'pairing', // a primary that is getting a backup
-  'guarded', // a primary that is protected
-  'deciding', // a side between two roles: founding, claiming, going live
-  'backup', // a backup, at whatever stage
+  ...SIDE_KINDS,
 ] as const;
 export type HostKind = (typeof HOST_KINDS)[number];
 
@@ -32,23 +26,6 @@ export interface HostView {
   readonly agent: AgentStatus | null;
   readonly sidecar: SidecarStatus | null;
 }
-
-const PHASE_KINDS: Record<SidecarStatus['phase'], HostKind> = {
-  founding: 'deciding',
-  alone: 'alone',
-  cloning: 'pairing',
-  catchingUp: 'pairing',
-  arming: 'pairing',
-  protected: 'guarded',
-  handingOver: 'deciding',
-  claiming: 'deciding',
-  joining: 'backup',
-  loading: 'backup',
-  following: 'backup',
-  armed: 'backup',
-  goingLive: 'deciding',
-  ended: 'deciding',
-};
 
 export function viewOf(name: string, raw: RawHost): HostView {
   const parsed = sidecarStatusSchema.safeParse(raw.agent?.sidecar);
@@ -71,20 +48,19 @@ export async function observeHost(host: HostLayout, timeoutMs?: number): Promise
   return viewOf(host.name, { agentAlive: true, agent });
 }
 
-/**
- * A protected primary whose backup has won the lease in the meantime: it lets nothing out any more, and is about to
- * find out. Not an owner.
- */
-const isSuperseded = (view: HostView, views: readonly HostView[]): boolean =>
-  view.kind === 'guarded' &&
-  views.some(
-    ({ kind, sidecar }) =>
-      (kind === 'alone' || kind === 'pairing') && sidecar !== null && sidecar.nonce === view.sidecar?.peer,
-  );
+const claimantOf = ({ kind, sidecar }: HostView): Claimant => ({
+  kind,
+  nonce: sidecar?.nonce ?? null,
+  peer: sidecar?.peer ?? null,
+});
 
 /** The hosts, each seen at its own moment, put into one picture. */
-export const reconciled = (views: readonly HostView[]): HostView[] =>
-  views.map((view) => (isSuperseded(view, views) ? { ...view, kind: 'deciding' } : view));
+export function reconciled(views: readonly HostView[]): HostView[] {
+  const claimants = views.map(claimantOf);
+  return views.map((view) =>
+    isSuperseded(claimantOf(view), claimants) ? { ...view, kind: 'deciding' } : view,
+  );
+}
 
 export const observePair = async (hosts: readonly HostLayout[], timeoutMs?: number): Promise<HostView[]> =>
   reconciled(await Promise.all(hosts.map((host) => observeHost(host, timeoutMs))));

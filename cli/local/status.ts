@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pair's state as people and scripts see it.
+import { leadOf } from '../../operator/mind/sides.js';
 import { DEFAULT_LIMITS, type Limits } from '../../sidecar/protocol/limits.js';
-import { leadOf } from './decide.js';
 import { observePair, type HostKind, type HostView } from './observe.js';
 import { runningFrom } from './processes.js';
 import { loadDesired, type Pair } from './settings.js';
