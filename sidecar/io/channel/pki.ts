@@ -25,12 +25,22 @@ export interface Pair {
   readonly privateKeyPem: string;
 }
 
+export interface Validity {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
 export interface HostNames {
   readonly commonName: string;
   /** VMs for which the holder may speak on the logging channel. */
   readonly vms: readonly string[];
   readonly dnsNames: readonly string[];
+  /** What else it may speak for, as URIs: OPERATOR_URI. */
+  readonly uris?: readonly string[];
 }
+
+/** The name by which an operator may ask every sidecar of its installation everything. No VM has it: they begin `lockstep:`. */
+export const OPERATOR_URI = 'lockstep-operator:';
 
 /** VM names are DNS labels, so that they need no quoting anywhere: in certificates, keys, file names. */
 export const VM_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -43,7 +53,8 @@ export function vmUri(vm: string): string {
   return `lockstep:${vm}`;
 }
 
-function validity(days: number): { notBefore: Date; notAfter: Date } {
+/** From now on, for so many days. */
+export function validity(days: number): Validity {
   const now = Date.now();
   return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + days * DAY_MS) };
 }
@@ -93,18 +104,22 @@ async function importCaKey(ca: Pair): Promise<webcrypto.CryptoKey> {
 }
 
 /** A certificate for both ends of a connection. */
-export async function makeHostCertificate(ca: Pair, names: HostNames): Promise<Pair> {
+export async function makeHostCertificate(
+  ca: Pair,
+  names: HostNames,
+  valid: Validity = validity(HOST_DAYS),
+): Promise<Pair> {
   const issuer = new x509.X509Certificate(ca.certificatePem);
   const keys = await newKeys();
   const alternatives: x509.JsonGeneralNames = [
-    ...names.vms.map((vm) => ({ type: 'url' as const, value: vmUri(vm) })),
+    ...[...names.vms.map(vmUri), ...(names.uris ?? [])].map((value) => ({ type: 'url' as const, value })),
     ...names.dnsNames.map((value) => ({ type: 'dns' as const, value })),
   ];
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: distinguishedName(names.commonName),
     issuer: issuer.subjectName,
-    ...validity(HOST_DAYS),
+    ...valid,
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
     signingKey: await importCaKey(ca),
