@@ -3,6 +3,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LEASE_DEFAULTS } from '../../sidecar/io/lease/redis.js';
+import { DEFAULT_USER, LEASE_SERVER_SETTINGS, leaseUser } from '../../sidecar/io/lease/server.js';
 import { LocalError } from './errors.js';
 import { inNetns } from './network.js';
 import type { PairLayout } from './layout.js';
@@ -17,7 +19,6 @@ const READY_MS_MAX = 10_000;
 const POLL_MS = 20;
 const GRACE_MS = 3000;
 
-/** No write that was answered may ever be lost, and nothing evicted: a lease must survive its store's restart. */
 const configuration = (pair: PairLayout): string =>
   [
     `bind ${pair.store.ip} 127.0.0.1`,
@@ -28,20 +29,12 @@ const configuration = (pair: PairLayout): string =>
     // The default user may do nothing but ping, so it needs no password; protected mode would shut all others out.
     'protected-mode no',
     'daemonize no',
-    'appendonly yes',
-    'appendfsync always',
-    'save ""',
-    'maxmemory-policy noeviction',
+    ...LEASE_SERVER_SETTINGS,
     `aclfile ${join(pair.store.dir, 'users.acl')}`,
   ].join('\n') + '\n';
 
-/** The default user may only ask whether the server is there; the sidecars' may do what a lease needs. */
 const users = (password: string): string =>
-  [
-    'user default on nopass resetkeys resetchannels -@all +ping',
-    `user ${STORE_USER} on >${password} ~lockstep:* resetchannels -@all ` +
-      '+evalsha +eval +info +exists +hmget +hset +del +config|get',
-  ].join('\n') + '\n';
+  [DEFAULT_USER, leaseUser(STORE_USER, `>${password}`, LEASE_DEFAULTS.keyPrefix)].join('\n') + '\n';
 
 /** Writes the store's files. */
 export async function prepareStore(pair: PairLayout, password: string): Promise<void> {

@@ -7,10 +7,7 @@
  * other server the lease still never makes two owners, but after a restart or failover of the server claims stay
  * UNKNOWN until the pair is armed anew.
  *
- * The least ACL (the prefix is `LeaseOptions.keyPrefix`):
- *
- *     user lockstep on >PASSWORD ~lockstep:* resetchannels -@all
- *       +evalsha +eval +info +exists +hmget +hset +del +config|get
+ * server.ts has the settings and the least ACL.
  *
  * `+config|get` may be left out, and CONFIG may be renamed away; the server then counts as not durable.
  */
