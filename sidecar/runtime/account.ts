@@ -22,7 +22,7 @@ export interface AccountSource {
 type Subject = Pick<Site, 'vm' | 'host' | 'nonce' | 'start' | 'log'>;
 
 /** What is true before the protocol has begun. */
-const beginning = ({ nonce, start }: Pick<Subject, 'nonce' | 'start'>): Status => ({
+export const beginning = ({ nonce, start }: Pick<Subject, 'nonce' | 'start'>): Status => ({
   role: start.role,
   phase: start.role === 'primary' ? 'founding' : 'joining',
   epoch: 0,

@@ -7,7 +7,7 @@ const RESET = new Error('read ECONNRESET');
 const CLOSED = new Error('QEMU has closed the connection');
 const WAIT_MS = 20;
 
-function ending(waitMs = 60_000): { readonly end: EngineEnd; readonly told: string[] } {
+function ending(waitMs = 60_000, staysMs = 60_000): { readonly end: EngineEnd; readonly told: string[] } {
   const told: string[] = [];
   const end = new EngineEnd(
     {
@@ -15,6 +15,7 @@ function ending(waitMs = 60_000): { readonly end: EngineEnd; readonly told: stri
       failed: (error) => told.push(error.message),
     },
     waitMs,
+    staysMs,
   );
   return { end, told };
 }
@@ -39,6 +40,22 @@ describe("QEMU's end", () => {
     end.nicBroken(RESET);
     end.monitorClosed(CLOSED);
     expect(told).to.deep.equal([CLOSED.message]);
+  });
+
+  it('is no failure when somebody ends a QEMU whose guest had switched itself off', () => {
+    const { end, told } = ending();
+    end.event('SHUTDOWN', { guest: true, reason: 'guest-shutdown' });
+    end.event('SHUTDOWN', { guest: false, reason: 'host-signal' });
+    end.monitorClosed(CLOSED);
+    expect(told).to.deep.equal(['exited']);
+  });
+
+  it('is not waited for when its guest is off and it stays', async () => {
+    const { end, told } = ending(60_000, WAIT_MS);
+    end.event('SHUTDOWN', { guest: true, reason: 'guest-shutdown' });
+    await sleep(2 * WAIT_MS);
+    end.monitorClosed(CLOSED);
+    expect(told).to.deep.equal(['exited']);
   });
 
   it('is told once', async () => {
