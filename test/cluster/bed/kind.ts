@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cluster's life: made by kind, taken down until nothing is left, and what of it there is.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LocalError, messageOf } from '../../../cli/local/errors.js';
+import { run } from '../../../cli/local/run.js';
+import { podman, runLong } from './command.js';
+import { kubectl } from './kubectl.js';
+import { tell } from './progress.js';
+import { BIN, CLUSTER, KIND_CONFIG, KUBECONFIG, NODE_NAMES, STATE } from './settings.js';
+
+const CREATE_TIMEOUT_MS = 5 * 60_000;
+const DELETE_TIMEOUT_MS = 2 * 60_000;
+const READY_TIMEOUT_S = 120;
+/** After an unclean end podman believes that dead nodes run: the first removal fails, the second works. */
+const DELETE_TRIES_MAX = 4;
+const LABEL = `io.x-k8s.kind.cluster=${CLUSTER}`;
+
+export interface NodeContainer {
+  readonly name: string;
+  /** podman's word: running, exited, paused, ... */
+  readonly state: string;
+  readonly image: string;
+}
+
+/** Reads lines of NAME STATE IMAGE. Pure. */
+export function readContainers(listed: string): NodeContainer[] {
+  return listed.split('\n').flatMap((line) => {
+    const [name, state, image] = line.trim().split(/\s+/);
+    if (name === undefined || state === undefined || image === undefined) return [];
+    return [{ name, state, image }];
+  });
+}
+
+export async function nodeContainers(): Promise<NodeContainer[]> {
+  const format = '{{.Names}} {{.State}} {{.Image}}';
+  return readContainers(await podman(['ps', '--all', '--filter', `label=${LABEL}`, '--format', format]));
+}
+
+const kind = (args: readonly string[], timeoutMs: number): Promise<string> =>
+  run(join(BIN, 'kind'), args, { timeoutMs });
+
+/** kind labels a node's volume with the node's name. */
+async function removeVolumes(): Promise<void> {
+  for (const node of NODE_NAMES) {
+    const listed = await podman(['volume', 'ls', '--quiet', '--filter', `label=${node}`]);
+    const volumes = listed.split('\n').filter((volume) => volume !== '');
+    if (volumes.length > 0) await podman(['volume', 'rm', '--force', ...volumes]);
+  }
+}
+
+/** Removes all nodes, as often as it takes, and their volumes. */
+export async function deleteCluster(): Promise<void> {
+  let last: unknown;
+  for (let tries = 0; tries < DELETE_TRIES_MAX; tries++) {
+    const nodes = await nodeContainers();
+    if (nodes.length === 0) {
+      await removeVolumes();
+      return;
+    }
+    // systemd does not stop in the time that podman gives it: end the nodes, don't wait for them.
+    const names = nodes.map((node) => node.name);
+    await podman(['rm', '--force', '--volumes', '--time', '0', ...names], {
+      timeoutMs: DELETE_TIMEOUT_MS,
+    }).catch((error: unknown) => (last = error));
+  }
+  throw new LocalError(
+    'COMMAND_FAILED',
+    `the cluster's nodes can't be removed: ${messageOf(last)}`,
+    "Look at 'podman ps --all'.",
+    { cause: last },
+  );
+}
+
+/** Whether all nodes run on `image` and the API server answers. */
+export async function isUp(image: string): Promise<boolean> {
+  const nodes = await nodeContainers();
+  const ours = NODE_NAMES.every((name) =>
+    nodes.some((node) => node.name === name && node.state === 'running' && node.image === image),
+  );
+  if (!ours || nodes.length !== NODE_NAMES.length) return false;
+  await writeKubeconfig();
+  return kubectl(['get', '--raw', '/readyz']).then(
+    () => true,
+    (error: unknown) => {
+      tell(`the API server does not answer: ${messageOf(error)}`);
+      return false;
+    },
+  );
+}
+
+export async function writeKubeconfig(): Promise<void> {
+  await mkdir(STATE, { recursive: true });
+  await kind(['export', 'kubeconfig', '--name', CLUSTER, '--kubeconfig', KUBECONFIG], 20_000);
+}
+
+export async function createCluster(image: string): Promise<void> {
+  await mkdir(STATE, { recursive: true });
+  // --retain: a failed start leaves its nodes, for their logs.
+  const options = ['--name', CLUSTER, '--config', KIND_CONFIG, '--kubeconfig', KUBECONFIG, '--retain'];
+  await runLong(join(BIN, 'kind'), ['create', 'cluster', '--image', image, ...options], {
+    timeoutMs: CREATE_TIMEOUT_MS,
+    log: 'kind',
+  });
+  await nodesReady();
+}
+
+export async function nodesReady(): Promise<void> {
+  await kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', `--timeout=${READY_TIMEOUT_S}s`], {
+    timeoutMs: (READY_TIMEOUT_S + 10) * 1000,
+  });
+}

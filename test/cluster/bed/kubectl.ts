@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { join } from 'node:path';
+import { run, type RunOptions } from '../../../cli/local/run.js';
+import { BIN, KUBECONFIG } from './settings.js';
+
+/** Answers of the API server (lists of pods, manifests) are larger than what most programs say. */
+const OUTPUT_BYTES_MAX = 64 << 20;
+
+/** kubectl of the cluster's version, on the test cluster. Gives its standard output. */
+export const kubectl = (args: readonly string[], options: RunOptions = {}): Promise<string> =>
+  run(join(BIN, 'kubectl'), ['--kubeconfig', KUBECONFIG, ...args], {
+    timeoutMs: 60_000,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+    ...options,
+  });
+
+/** Applies what a manifest's text says; what is there already is brought in line with it. */
+export const apply = (manifest: string): Promise<string> =>
+  kubectl(['apply', '--server-side', '--force-conflicts', '--field-manager=cluster-bed', '-f', '-'], {
+    input: manifest,
+  });

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What earlier keys of a stage left behind: removed when a new one is made, so that the cache doesn't grow.
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../../cli/local/errors.js';
+import { podman } from './command.js';
+import { tell } from './progress.js';
+import { STAGE_PREFIX } from './settings.js';
+
+/** Of folders called NAME-KEY, those of stage `name` under another key than `key`. Pure. */
+export function othersOf(entries: readonly string[], name: string, key: string): string[] {
+  const isOfStage = (entry: string) => /^(.*)-[0-9a-f]{12}(?:\.part)?$/.exec(entry)?.[1] === name;
+  return entries.filter((entry) => isOfStage(entry) && entry !== `${name}-${key}`);
+}
+
+export async function removeOthers(folder: string, name: string, key: string): Promise<void> {
+  for (const other of othersOf(await readdir(folder), name, key)) {
+    await rm(join(folder, other), { recursive: true });
+  }
+}
+
+/** Removes stage images under other keys than `key`. One that a container still uses stays, which is told. */
+export async function removeOtherImages(name: string, key: string): Promise<void> {
+  const repository = `${STAGE_PREFIX}/${name}`;
+  const format = '{{.Repository}}:{{.Tag}}';
+  const listed = await podman(['images', '--format', format, '--filter', `reference=${repository}`]);
+  for (const image of listed.split('\n')) {
+    if (image === '' || image === `${repository}:${key}`) continue;
+    await podman(['rmi', image]).catch((error: unknown) => tell(`${image} stays: ${messageOf(error)}`));
+  }
+}
