@@ -45,14 +45,14 @@ async function tailOf(file: string): Promise<string> {
 }
 
 /**
- * Runs a program with its output in a log, at low priority, in a process group of its own that is ended as a whole.
+ * Runs a program with its output in a log, in a process group of its own that is ended as a whole.
  * @throws LocalError COMMAND_FAILED or TIMEOUT with the end of the log.
  */
 export async function runLong(file: string, args: readonly string[], options: LongRun): Promise<void> {
   mkdirSync(LOGS, { recursive: true });
   const log = join(LOGS, `${options.log}.log`);
   const output = openSync(log, 'a');
-  const child = spawn('nice', [file, ...args], {
+  const child = spawn(file, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, ...options.env },
     stdio: ['ignore', output, output],
