@@ -8,7 +8,7 @@ ADDON_FLAGS := -std=c++20 -Wall -Wextra -Werror -Wshadow -Wconversion -O2 -g -fP
 ADDON_OBJECTS := $(patsubst addon/%.cc,$(ADDON_BUILD)/%.o,$(wildcard addon/*.cc))
 ADDON_FILES := $(wildcard addon/*.cc addon/*.h addon/test/*.c)
 
-all: $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim
+all: $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim $(ADDON_BUILD)/test/with_tap
 lint: addon-lint
 format: addon-format
 clean: addon-clean
@@ -29,6 +29,11 @@ $(ADDON_BUILD)/test/fake_shim: addon/test/fake_shim.c $(BUILD)/ftlog/parse.o ftl
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -Wall -Wextra -Werror -Wshadow -Wconversion -O2 -g -o $@ addon/test/fake_shim.c $(BUILD)/ftlog/parse.o
 
+# Plays libvirt's part with a tap in tests.
+$(ADDON_BUILD)/test/with_tap: addon/test/with_tap.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wconversion -O2 -g -o $@ $<
+
 # The add-on's unit tests (compiled by tsc before) with sanitizers, in a folder beside their own. Node frees
 # nothing at its end, so leaks are not looked for.
 ADDON_SANITIZED := ../build/native-sanitized
@@ -37,7 +42,7 @@ $(ADDON_SANITIZED)/addon/lockstep.node: $(ADDON_FILES) $(BUILD)/ftlog/parse.o
 	@mkdir -p $(@D)
 	$(CXX) $(ADDON_FLAGS) $(ADDON_SANITIZE) -shared -o $@ $(wildcard addon/*.cc) $(BUILD)/ftlog/parse.o
 
-addon-sanitized: $(ADDON_SANITIZED)/addon/lockstep.node $(ADDON_BUILD)/test/fake_shim
+addon-sanitized: $(ADDON_SANITIZED)/addon/lockstep.node $(ADDON_BUILD)/test/fake_shim $(ADDON_BUILD)/test/with_tap
 	cp -r $(ADDON_BUILD)/*.js $(ADDON_BUILD)/test $(<D)
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 timeout 300 node $(ADDON_MODULES)/mocha/bin/mocha.js '$(<D)/*.test.js'
@@ -51,4 +56,4 @@ addon-format:
 	clang-format -i $(ADDON_FILES)
 
 addon-clean:
-	rm -rf $(ADDON_BUILD) $(ADDON_SANITIZED)/*.o $(ADDON_BUILD)/*.d $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim
+	rm -rf $(ADDON_BUILD) $(ADDON_SANITIZED)/*.o $(ADDON_BUILD)/*.d $(ADDON_BUILD)/lockstep.node $(ADDON_BUILD)/test/fake_shim $(ADDON_BUILD)/test/with_tap

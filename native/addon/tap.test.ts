@@ -10,6 +10,8 @@ import type { TapCommand, TapReport } from './test/tap-commands.js';
 import { internetChecksum } from './test/tap-peer.js';
 
 const PROGRAM = fileURLToPath(new URL('./test/tap-program.js', import.meta.url));
+const WITH_TAP = fileURLToPath(new URL('./test/with_tap', import.meta.url));
+const INHERITED_FD = 33;
 const NAMESPACE = `lockstep-tap-${process.pid}`;
 
 /** Not `ip netns exec`, which wants to change mounts too. */
@@ -83,11 +85,15 @@ describe('tap', function () {
   async function startUp(): Promise<TapProcess> {
     const program = start();
     expect(await program.tell({ verb: 'open', name: 'ft0', mtu: null })).to.equal('ft0');
+    bringUp();
+    return program;
+  }
+
+  function bringUp(): void {
     inside('sysctl', '-qw', 'net.ipv6.conf.ft0.disable_ipv6=1');
     ip('addr', 'add', '10.99.0.1/24', 'dev', 'ft0');
     ip('link', 'set', 'ft0', 'up');
     ip('neigh', 'add', '10.99.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'ft0');
-    return program;
   }
 
   before(() => {
@@ -111,6 +117,21 @@ describe('tap', function () {
     const output = await pingAsync(20);
     expect(output).to.match(/20 packets transmitted, 20 received/);
     await program.until((self) => self.frames >= 21); // the requests, and the question for the address
+  });
+
+  it('takes a tap of libvirt, whose frames have a header of their own, without anybody seeing a difference', async () => {
+    const program = start([WITH_TAP, 'ft0', String(INHERITED_FD)]);
+    expect(await program.tell({ verb: 'adopt-inherited', fd: INHERITED_FD })).to.equal('ft0');
+    bringUp();
+    ip('neigh', 'del', '10.99.0.2', 'dev', 'ft0');
+    await program.tell({ verb: 'respond', on: true });
+    await program.tell({ verb: 'start' });
+    expect(await pingAsync(20)).to.match(/20 packets transmitted, 20 received/);
+    await program.tell({ verb: 'take' });
+    sendDatagrams(1);
+    await program.until((self) => self.frames >= 22);
+    const taken = (await program.tell({ verb: 'take' })) as string[];
+    expect(taken.map((hex) => Buffer.from(hex, 'hex').subarray(42).toString())).to.include('datagram 1');
   });
 
   it('gets frames with their checksum done: no offload is left on', async () => {

@@ -31,7 +31,7 @@ const OPENING: Meanings = {
   'TUNGETIFF:ENOTTY': ['TAP_REFUSED', 'the descriptor is not one of a tap'],
   'TUNGETIFF:EINVAL': ['TAP_REFUSED', 'the descriptor is not one of a tap'],
   'dup:EBADF': ['TAP_REFUSED', 'no such descriptor'],
-  TAP_REFUSED: ['TAP_REFUSED', 'open it as IFF_TAP | IFF_NO_PI without IFF_VNET_HDR'],
+  TAP_REFUSED: ['TAP_REFUSED', 'open it as IFF_TAP | IFF_NO_PI'],
 };
 
 const USING: Meanings = {
@@ -85,7 +85,10 @@ export class Tap {
     return new Tap(explained(`tap ${name}`, OPENING, () => native.tapOpen(name, options.mtu ?? 0)));
   }
 
-  /** Uses a descriptor attached by someone else; a copy of it, so the caller closes the original. */
+  /**
+   * Uses a descriptor attached by someone else; a copy of it, so the caller closes the original. With or without a
+   * virtio-net header before each frame (IFF_VNET_HDR): frames are given and taken without.
+   */
   static adopt(fd: number): Tap {
     checkFd('fd', fd);
     return new Tap(explained(`tap descriptor ${fd}`, OPENING, () => native.tapAdopt(fd)));

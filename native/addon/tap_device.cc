@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "errors.h"
 
@@ -51,6 +52,21 @@ void TurnOffloadsOff(const Fd &fd)
     }
 }
 
+size_t HeaderBytes(const Fd &fd, const ifreq &request)
+{
+    if ((request.ifr_flags & IFF_VNET_HDR) == 0) {
+        return 0;
+    }
+    int bytes;
+    if (ioctl(fd.get(), TUNGETVNETHDRSZ, &bytes) != 0) {
+        throw SystemError("TUNGETVNETHDRSZ", errno);
+    }
+    if (bytes < 0 || static_cast<size_t>(bytes) > kHeaderBytesMax) {
+        throw CodedError("TAP_REFUSED", "its frames have a header of an unknown kind");
+    }
+    return static_cast<size_t>(bytes);
+}
+
 void SetMtu(const std::string &name, uint32_t mtu)
 {
     const Fd any_socket(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -75,7 +91,7 @@ TapDevice TapDevice::Open(const std::string &name, uint32_t mtu)
     if (mtu != 0) {
         SetMtu(request.ifr_name, mtu);
     }
-    return TapDevice(std::move(fd), request.ifr_name);
+    return TapDevice(std::move(fd), request.ifr_name, 0);
 }
 
 TapDevice TapDevice::Adopt(Fd fd)
@@ -84,32 +100,36 @@ TapDevice TapDevice::Adopt(Fd fd)
     if (ioctl(fd.get(), TUNGETIFF, &request) != 0) {
         throw SystemError("TUNGETIFF", errno);
     }
-    if ((request.ifr_flags & IFF_TAP) == 0 || (request.ifr_flags & IFF_NO_PI) == 0 ||
-        (request.ifr_flags & IFF_VNET_HDR) != 0) {
-        throw CodedError("TAP_REFUSED", "descriptor is not a tap with bare Ethernet frames");
+    if ((request.ifr_flags & IFF_TAP) == 0 || (request.ifr_flags & IFF_NO_PI) == 0) {
+        throw CodedError("TAP_REFUSED", "descriptor is not a tap with Ethernet frames");
     }
+    const size_t header_bytes = HeaderBytes(fd, request);
     TurnOffloadsOff(fd);
     const int flags = fcntl(fd.get(), F_GETFL);
     if (flags < 0 || fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
         throw SystemError("fcntl", errno);
     }
-    return TapDevice(std::move(fd), request.ifr_name);
+    return TapDevice(std::move(fd), request.ifr_name, header_bytes);
 }
 
 int64_t TapDevice::Read(uint8_t *frame, size_t room) const
 {
+    uint8_t header[kHeaderBytesMax];
+    const iovec parts[] = {{header, header_bytes_}, {frame, room}};
     ssize_t bytes;
     do {
-        bytes = read(fd_.get(), frame, room);
+        bytes = readv(fd_.get(), parts, 2);
     } while (bytes < 0 && errno == EINTR);
-    return bytes < 0 ? -errno : bytes;
+    return bytes < 0 ? -errno : bytes - static_cast<ssize_t>(header_bytes_);
 }
 
 int TapDevice::Write(const uint8_t *frame, size_t bytes) const
 {
+    uint8_t header[kHeaderBytesMax] = {};
+    const iovec parts[] = {{header, header_bytes_}, {const_cast<uint8_t *>(frame), bytes}};
     ssize_t written;
     do {
-        written = write(fd_.get(), frame, bytes);
+        written = writev(fd_.get(), parts, 2);
     } while (written < 0 && errno == EINTR);
     return written < 0 ? -errno : 0;
 }

@@ -5,6 +5,7 @@ export type TapCommand =
   | { readonly verb: 'open'; readonly name: string; readonly mtu: number | null }
   | { readonly verb: 'open-another'; readonly name: string }
   | { readonly verb: 'adopt'; readonly path: string }
+  | { readonly verb: 'adopt-inherited'; readonly fd: number }
   | { readonly verb: 'start' }
   | { readonly verb: 'respond'; readonly on: boolean }
   | { readonly verb: 'pause' }

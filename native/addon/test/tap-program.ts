@@ -35,6 +35,9 @@ function obey(command: TapCommand): unknown {
     case 'adopt':
       Tap.adopt(openSync(command.path, 'r+')).close();
       return null;
+    case 'adopt-inherited':
+      tap = Tap.adopt(command.fd);
+      return tap.name;
     case 'start':
       open().start({
         onFrames,
