@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* with_tap.c - for tests: opens a tap as libvirt does (a virtio-net header before each frame) and runs a program with it.
+/* with_tap.c - for tests: opens a tap as libvirt does (a virtio-net header before each frame) and
+ * runs a program with it.
  *
  * usage: with_tap NAME DESCRIPTOR PROGRAM [ARGUMENT...]
  */
