@@ -6,8 +6,7 @@ DOOR_C := $(sort $(wildcard door/*.c))
 DOOR_H := $(wildcard door/*.h)
 DOOR_FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 
-all: $(DOOR_BUILD)/door
-test: $(DOOR_BUILD)/door $(DOOR_BUILD)/door-sanitized
+all: $(DOOR_BUILD)/door $(DOOR_BUILD)/door-sanitized
 lint: door-lint
 format: door-format
 clean: door-clean

@@ -5,7 +5,14 @@
  */
 import { closeSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { acceptUnix, AddonError, FDS_TIMEOUT_MS_MAX, listenUnix, recvFds } from '../../native/addon/index.js';
+import {
+  acceptUnix,
+  AddonError,
+  FDS_TIMEOUT_MS_MAX,
+  listenUnix,
+  recvFds,
+  shutdownSocket,
+} from '../../native/addon/index.js';
 
 export interface DoorRequest {
   /** libvirt's command line, the program first. */
@@ -50,7 +57,9 @@ export function decodeRequest(body: Buffer): {
   readonly env: Record<string, string>;
   readonly fds: number[];
 } {
-  const counts = [0, 1, 2, 3].map((index) => (body.length < HEADER_BYTES - U32_BYTES ? -1 : body.readUInt32BE(index * U32_BYTES)));
+  const counts = [0, 1, 2, 3].map((index) =>
+    body.length < HEADER_BYTES - U32_BYTES ? -1 : body.readUInt32BE(index * U32_BYTES),
+  );
   const [version = -1, argc = 0, envc = 0, fdc = 0] = counts;
   if (version !== VERSION) throw new DoorError(`the door speaks version ${version} instead of ${VERSION}`);
   if (argc > STRINGS_MAX || envc > STRINGS_MAX) throw new DoorError('the door sends too many strings');
@@ -58,8 +67,11 @@ export function decodeRequest(body: Buffer): {
   const text = body.subarray(HEADER_BYTES - U32_BYTES, Math.max(0, body.length - fdBytes));
   const strings = text.toString('utf8').split('\0');
   // Each string ends in a NUL, so that what comes behind the last one is empty.
-  if (strings.pop() !== '' || strings.length !== argc + envc) throw new DoorError('the door garbles its strings');
-  const fds = Array.from({ length: fdc }, (_, index) => body.readUInt32BE(body.length - fdBytes + index * U32_BYTES));
+  if (strings.pop() !== '' || strings.length !== argc + envc)
+    throw new DoorError('the door garbles its strings');
+  const fds = Array.from({ length: fdc }, (_, index) =>
+    body.readUInt32BE(body.length - fdBytes + index * U32_BYTES),
+  );
   return { argv: strings.slice(0, argc), env: variables(strings.slice(argc)), fds };
 }
 
@@ -81,7 +93,8 @@ const strings = (all: readonly string[]): Buffer => Buffer.from(all.map((one) =>
 
 /** @throws DoorError for what no C string can hold */
 export function encodeAnswer(answer: DoorAnswer): Buffer {
-  const env = 'refused' in answer ? [] : Object.entries(answer.env).map(([name, value]) => `${name}=${value}`);
+  const env =
+    'refused' in answer ? [] : Object.entries(answer.env).map(([name, value]) => `${name}=${value}`);
   const all = 'refused' in answer ? [answer.refused] : [...answer.argv, ...env];
   if (all.some((one) => one.includes('\0'))) throw new DoorError('an argument with a NUL in it');
   const head = 'refused' in answer ? [u32(REFUSED)] : [u32(START), u32(answer.argv.length), u32(env.length)];
@@ -120,7 +133,8 @@ async function receive(connection: number): Promise<Received> {
 /** The tap among the descriptors; the protocol knows one network interface. @throws DoorError */
 function tapOf(fds: readonly number[], named: readonly number[]): number | null {
   if (fds.length !== named.length) throw new DoorError('the door names other descriptors than it sends');
-  if (fds.length > 1) throw new DoorError(`${fds.length} network interfaces: one is what is supported, leave out the others`);
+  if (fds.length > 1)
+    throw new DoorError(`${fds.length} network interfaces: one is what is supported, leave out the others`);
   return fds[0] ?? null;
 }
 
@@ -183,6 +197,7 @@ export async function serveDoor(options: DoorOptions): Promise<{ close(): void }
     close: () => {
       if (!open) return;
       open = false;
+      shutdownSocket(listener); // who waits in accept goes on
       closeSync(listener);
     },
   });
