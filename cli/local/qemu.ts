@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line of the VM's QEMU. Pure: the same machine gives the same devices at the same addresses,
 // which both sides must have or a clone does not load.
+import {
+  engineArguments,
+  networkArguments,
+  shimEnvironment as shimSwitches,
+  type Mode,
+  type ShimFiles,
+} from '../../sidecar/qemu/arguments.js';
 
 /** `kubevirt`: the machine KubeVirt 1.7 makes by default. `small`: NIC and serial port only, boots faster. */
 export type MachineModel = 'kubevirt' | 'small';
@@ -31,8 +38,7 @@ export interface QemuPaths {
 export interface QemuLaunch {
   readonly machine: Machine;
   readonly paths: QemuPaths;
-  /** `record`: produces the log from the start. `replay`: waits for a clone, then follows the log. */
-  readonly mode: 'record' | 'replay';
+  readonly mode: Mode;
   readonly qemuBinary: string;
 }
 
@@ -61,20 +67,14 @@ const onPort = (driver: string, port: number, more: Record<string, unknown> = {}
   JSON.stringify({ driver, ...more, bus: `pci.${port}`, addr: '0x0' }),
 ];
 
+const NETDEV = 'net0';
+
 /**
  * The clock of the guest comes from the log, so: no HPET (it recomputes on load), random numbers from a
  * built-in source (a host's random device is not replayed), no announcing by guest or QEMU (the sidecar does).
- * The NIC's filter takes only what the guest sends: with both directions a replaying side would drop it.
  */
-const network = (netSocket: string): string[] => [
-  '-netdev',
-  `stream,id=net0,server=off,addr.type=unix,addr.path=${netSocket}`,
-  '-object',
-  'filter-replay,id=replay0,netdev=net0,queue=tx',
-];
-
 const nic = (machine: Machine) => ({
-  netdev: 'net0',
+  netdev: NETDEV,
   id: 'nic0',
   mac: machine.mac,
   romfile: '',
@@ -123,12 +123,6 @@ const DEVICES: Record<MachineModel, (launch: QemuLaunch) => string[]> = {
   small: smallDevices,
 };
 
-/** shift=1: two virtual nanoseconds an instruction, whatever the host's speed. */
-const INSTRUCTION_CLOCK_SHIFT = 1;
-
-/** The log's name; the shim takes every open of it for itself, no such file is made. */
-export const LOG_FILE_NAME = 'lockstep.ftlog';
-
 /**
  * Program and arguments. Memory is taken in full before anything runs: a backup must not find out that there is none when
  * it goes live, and a clone must not wait, page by page, for memory to be found and cleared.
@@ -157,13 +151,9 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     '-display',
     'none',
     '-no-reboot',
-    '-icount',
-    `shift=${INSTRUCTION_CLOCK_SHIFT},rr=${mode},rrfile=${LOG_FILE_NAME}`,
-    '-qmp',
-    `unix:${paths.qmpSocket},server=on,wait=off`,
     '-serial',
     `file:${paths.serialFile}`,
-    ...network(paths.netSocket),
+    ...networkArguments(NETDEV, paths.netSocket),
     ...DEVICES[machine.model](launch),
     '-kernel',
     machine.kernel,
@@ -171,23 +161,16 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     machine.initrd,
     '-append',
     machine.append,
-    ...(mode === 'replay' ? ['-incoming', 'defer'] : []),
+    ...engineArguments(mode, paths.qmpSocket),
   ];
 }
 
-export interface ShimPaths {
+export interface ShimPaths extends ShimFiles {
   readonly shim: string;
-  readonly ring: string;
-  readonly netSocket: string;
-  readonly cloneSocket: string;
 }
 
 /** Switches the shim on, in this QEMU only. */
-export function shimEnvironment(paths: ShimPaths): Record<string, string> {
-  return {
-    LD_PRELOAD: paths.shim,
-    LOCKSTEP_RING: paths.ring,
-    LOCKSTEP_NET: paths.netSocket,
-    LOCKSTEP_CLONE: paths.cloneSocket,
-  };
-}
+export const shimEnvironment = ({ shim, ...files }: ShimPaths): Record<string, string> => ({
+  LD_PRELOAD: shim,
+  ...shimSwitches(files),
+});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tap: whole Ethernet frames, no offloads. A tap that was made with a virtio-net header before each frame (libvirt's
-// are) is taken as well: without offloads the header says nothing, so it is dropped and written as zeroes. Knows nothing
-// of Node.
+// A tap: whole Ethernet frames, no offloads. A tap that was made with a virtio-net header before
+// each frame (libvirt's are) is taken as well: without offloads the header says nothing, so it is
+// dropped and written as zeroes. Knows nothing of Node.
 #pragma once
 
 #include <cstddef>

@@ -6,13 +6,13 @@ DOOR_C := $(sort $(wildcard door/*.c))
 DOOR_H := $(wildcard door/*.h)
 DOOR_FLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 
-all: $(DOOR_BUILD)/door $(DOOR_BUILD)/door-sanitized
+all: $(BUILD)/lockstep-door $(DOOR_BUILD)/door-sanitized
 lint: door-lint
 format: door-format
 clean: door-clean
 .PHONY: door-lint door-format door-clean
 
-$(DOOR_BUILD)/door: $(DOOR_C) $(DOOR_H) door/module.mk
+$(BUILD)/lockstep-door: $(DOOR_C) $(DOOR_H) door/module.mk
 	@mkdir -p $(@D)
 	$(CC) $(DOOR_FLAGS) -O2 -static -s -o $@ $(DOOR_C)
 
@@ -28,4 +28,4 @@ door-format:
 	clang-format -i door/*.c door/*.h
 
 door-clean:
-	rm -rf $(DOOR_BUILD)
+	rm -rf $(DOOR_BUILD) $(BUILD)/lockstep-door

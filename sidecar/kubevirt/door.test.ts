@@ -9,9 +9,12 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { decodeRequest, encodeAnswer, serveDoor, type DoorAnswer, type DoorRequest } from './door.js';
+import { decodeRequest, encodeAnswer, serveDoor } from './door.js';
+import type { StartAnswer, StartRequest } from './start.js';
 
-const DOOR = fileURLToPath(new URL('../../native/door/door-sanitized', import.meta.url));
+const BUILT = new URL('../../native/', import.meta.url);
+const DOOR = fileURLToPath(new URL('door/door-sanitized', BUILT));
+const RELEASED = fileURLToPath(new URL('lockstep-door', BUILT));
 const WITH_TAP = fileURLToPath(new URL('../../native/addon/test/with_tap', import.meta.url));
 const CALLED = '/usr/bin/qemu-system-x86_64';
 const LOADER = `#!/bin/sh
@@ -46,7 +49,7 @@ describe('the door', function () {
     await rm(dir, { recursive: true, force: true });
   });
 
-  const serve = async (onRequest: (request: DoorRequest) => Promise<DoorAnswer>, errors: string[] = []) => {
+  const serve = async (onRequest: (request: StartRequest) => Promise<StartAnswer>, errors: string[] = []) => {
     const served = await serveDoor({ path, onRequest, onError: (error) => errors.push(error.message) });
     close = () => {
       served.close();
@@ -96,7 +99,7 @@ describe('the door', function () {
   }
 
   it('starts a guest as the sidecar says, with the shim, and under the name that KubeVirt looks for', async () => {
-    const seen: DoorRequest[] = [];
+    const seen: StartRequest[] = [];
     await serve((request) => {
       seen.push(request);
       return Promise.resolve({ argv: ['-S', '-machine', 'q35'], env: { LOCKSTEP_RING: '/run/x' } });
@@ -215,9 +218,8 @@ describe('the door', function () {
   });
 
   it('is built without libraries of the image that it stands in', async () => {
-    const released = DOOR.replace('-sanitized', '');
-    expect(execFileSync('readelf', ['-d', released]).toString()).to.include('no dynamic section');
-    expect((await readFile(released)).length).to.be.lessThan(1024 * 1024);
+    expect(execFileSync('readelf', ['-d', RELEASED]).toString()).to.include('no dynamic section');
+    expect((await readFile(RELEASED)).length).to.be.lessThan(1024 * 1024);
   });
 });
 

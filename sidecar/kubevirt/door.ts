@@ -13,25 +13,12 @@ import {
   recvFds,
   shutdownSocket,
 } from '../../native/addon/index.js';
-
-export interface DoorRequest {
-  /** libvirt's command line, the program first. */
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  /** The tap that `argv` names, opened by libvirt; closed when the request is answered. Null when it names none. */
-  readonly tapFd: number | null;
-}
-
-export type DoorAnswer =
-  /** QEMU's arguments without the program, and what is added to its environment. */
-  | { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> }
-  /** A sentence that people will read. */
-  | { readonly refused: string };
+import type { StartAnswer, StartRequest } from './start.js';
 
 export interface DoorOptions {
   readonly path: string;
   /** May take up to a minute. Rejected: refused, in the error's words. */
-  readonly onRequest: (request: DoorRequest) => Promise<DoorAnswer>;
+  readonly onRequest: (request: StartRequest) => Promise<StartAnswer>;
   /** Somebody came who is no door. */
   readonly onError: (error: Error) => void;
 }
@@ -92,7 +79,7 @@ const u32 = (value: number): Buffer => {
 const strings = (all: readonly string[]): Buffer => Buffer.from(all.map((one) => `${one}\0`).join(''));
 
 /** @throws DoorError for what no C string can hold */
-export function encodeAnswer(answer: DoorAnswer): Buffer {
+export function encodeAnswer(answer: StartAnswer): Buffer {
   const env =
     'refused' in answer ? [] : Object.entries(answer.env).map(([name, value]) => `${name}=${value}`);
   const all = 'refused' in answer ? [answer.refused] : [...answer.argv, ...env];
@@ -138,7 +125,7 @@ function tapOf(fds: readonly number[], named: readonly number[]): number | null 
   return fds[0] ?? null;
 }
 
-async function answerTo(received: Received, onRequest: DoorOptions['onRequest']): Promise<DoorAnswer> {
+async function answerTo(received: Received, onRequest: DoorOptions['onRequest']): Promise<StartAnswer> {
   try {
     const { argv, env, fds } = decodeRequest(received.body);
     return await onRequest({ argv, env, tapFd: tapOf(received.fds, fds) });

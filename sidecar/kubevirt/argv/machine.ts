@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The machine that libvirt asks for, made such that it can be recorded and followed: the same devices at the same
+ * addresses, without what no log holds. What cannot be made so is refused, in words that name what to change. Pure.
+ */
+import { ArgvError, formatKeys, parseKeys, textOf, without, type Keys, type Option } from './options.js';
+
+export interface MachineOptions {
+  /** QEMU's name of the processor that the guest sees. */
+  readonly cpuModel: string;
+  /** Address of the NIC, where it is not to be libvirt's. */
+  readonly mac: string | null;
+}
+
+/** Releases of Debian's QEMU that the bundle's knows; any other name of a q35 (Enterprise Linux has its own) becomes ours. */
+const KNOWN_MACHINE = /^pc-q35-([3-9]\.\d|10\.0)$/;
+const ANY_Q35 = /^(pc-)?q35/;
+const OUR_MACHINE = 'pc-q35-10.0';
+
+/**
+ * What a clone can follow, by driver and without the endings of virtio's PCI forms; `drop`: it is left out, because what
+ * it does changes the guest from outside the log.
+ */
+const DEVICES: Readonly<Record<string, 'keep' | 'drop'>> = {
+  'pcie-root-port': 'keep',
+  'pcie-pci-bridge': 'keep',
+  'virtio-net': 'keep',
+  'virtio-scsi': 'keep',
+  'virtio-serial': 'keep',
+  'virtio-rng': 'keep',
+  'virtio-balloon': 'drop',
+  'isa-serial': 'keep',
+  virtserialport: 'keep',
+  VGA: 'keep',
+};
+
+const CURES: Readonly<Record<string, string>> = {
+  vfio: 'host devices and SR-IOV cannot be followed: use a virtio interface',
+  'tpm-crb': 'a TPM is outside the log: leave domain.devices.tpm out',
+  'tpm-tis': 'a TPM is outside the log: leave domain.devices.tpm out',
+  'vhost-vsock': 'vsock is outside the log: leave autoattachVSOCK out',
+  'vhost-user-fs': 'virtiofs is outside the log: leave the filesystem out',
+  'virtio-blk': 'disks are not supported yet: leave disks and volumes out',
+  'scsi-hd': 'disks are not supported yet: leave disks and volumes out',
+  'scsi-cd': 'disks are not supported yet: leave disks and volumes out',
+  'ide-cd': 'disks are not supported yet: leave disks and volumes out',
+  'usb-tablet': 'USB cannot be followed: leave domain.devices.inputs out',
+  'qemu-xhci': 'USB cannot be followed: leave domain.devices.inputs and clientPassthrough out',
+  i6300esb: 'this watchdog cannot be followed: leave domain.devices.watchdog out',
+};
+
+const GUEST_AGENT = 'org.qemu.guest_agent.0';
+
+const driverOf = (driver: string): string => driver.replace(/-pci(-(non-)?transitional)?$/, '');
+
+function device(value: string, options: MachineOptions): Option[] {
+  const keys = parseKeys(value, 'driver');
+  const driver = driverOf(textOf(keys, 'driver') ?? '');
+  const what = DEVICES[driver];
+  if (what === undefined) {
+    const cure = CURES[driver] ?? 'leave it out of the VM';
+    throw new ArgvError('device', `device ${driver} cannot be protected: ${cure}`);
+  }
+  // Whoever holds the other end of the agent's channel is seen by the guest, and is in no log.
+  if (what === 'drop' || (driver === 'virtserialport' && keys['name'] === GUEST_AGENT)) return [];
+  if (driver === 'virtio-net') return [json('device', nic(keys, options))];
+  if (driver === 'virtio-rng' && keys['max-bytes'] !== undefined) {
+    throw new ArgvError('device', 'a virtio-rng with a rate limit cannot be followed: leave the limit out');
+  }
+  return [json('device', keys)];
+}
+
+const json = (name: string, value: Keys): Option => ({ name, value: JSON.stringify(value) });
+
+/** The sidecar announces the guest after a failover, at the right moment; one queue, because each has its own order. */
+function nic(keys: Keys, { mac }: MachineOptions): Keys {
+  const rest = without(keys, 'mq', 'vectors', 'guest_announce');
+  return { ...rest, ...(mac === null ? {} : { mac }), guest_announce: false };
+}
+
+function object(value: string): Option[] {
+  const keys = parseKeys(value, 'qom-type');
+  const type = textOf(keys, 'qom-type') ?? '';
+  const id = textOf(keys, 'id') ?? '';
+  switch (type) {
+    case 'rng-random': // what it gives is in no log
+    case 'rng-builtin':
+      return [json('object', { 'qom-type': 'rng-builtin', id })];
+    case 'memory-backend-ram':
+      return [json('object', { ...keys, prealloc: true })];
+    case 'memory-backend-memfd':
+    case 'memory-backend-file':
+      throw new ArgvError(
+        'memory',
+        'memory that is shared or of huge pages cannot be cloned: leave hugepages, virtiofs and vhost-user out',
+      );
+    default:
+      throw new ArgvError(
+        'object',
+        `QEMU object ${type} is not known to be safe: leave out what asks for it`,
+      );
+  }
+}
+
+function machine(value: string): Option {
+  const keys = without(parseKeys(value, 'type'), 'accel', 'hpet', 'kernel_irqchip');
+  const type = textOf(keys, 'type') ?? '';
+  if (!ANY_Q35.test(type)) {
+    throw new ArgvError('machine', `machine ${type} cannot be protected: set domain.machine.type to q35`);
+  }
+  if (Object.keys(keys).some((key) => key.startsWith('pflash'))) {
+    throw new ArgvError(
+      'firmware',
+      'EFI with a variable store is a disk: leave domain.firmware.bootloader.efi out',
+    );
+  }
+  // The HPET computes its timers anew on load: a clone would not follow.
+  const made = { ...keys, type: KNOWN_MACHINE.test(type) ? type : OUR_MACHINE, hpet: 'off' };
+  return { name: 'machine', value: formatKeys(made, 'type') };
+}
+
+function smp(value: string): Option {
+  const cpus = textOf(parseKeys(value, 'cpus'), 'cpus');
+  if (cpus !== '1') {
+    throw new ArgvError(
+      'cpus',
+      `${cpus ?? 'several'} vCPUs: record and replay orders the events of one, set domain.cpu.cores to 1`,
+    );
+  }
+  return { name: 'smp', value };
+}
+
+const refuse = (code: string, message: string) => (): never => {
+  throw new ArgvError(code, message);
+};
+
+const NO_DISKS = refuse('disk', 'disks are not supported yet: leave disks and volumes out');
+const keep =
+  (name: string) =>
+  (value: string): Option[] => [{ name, value }];
+
+/** What each of libvirt's options of the machine becomes. */
+const RULES: Readonly<Record<string, (value: string, options: MachineOptions) => Option[]>> = {
+  machine: (value) => [machine(value)],
+  M: (value) => [machine(value)],
+  accel: () => [{ name: 'accel', value: 'tcg' }],
+  cpu: (_value, { cpuModel }) => [{ name: 'cpu', value: cpuModel }],
+  smp: (value) => [smp(value)],
+  object: (value) => object(value),
+  device: (value, options) => device(value, options),
+  m: keep('m'),
+  overcommit: keep('overcommit'),
+  uuid: keep('uuid'),
+  smbios: keep('smbios'),
+  rtc: keep('rtc'),
+  boot: keep('boot'),
+  kernel: keep('kernel'),
+  initrd: keep('initrd'),
+  append: keep('append'),
+  global: keep('global'),
+  'watchdog-action': keep('watchdog-action'),
+  vga: keep('vga'),
+  display: keep('display'),
+  'enable-kvm': () => [],
+  'no-acpi': () => [{ name: 'no-acpi', value: null }],
+  'no-hpet': () => [],
+  'no-user-config': () => [{ name: 'no-user-config', value: null }],
+  nodefaults: () => [{ name: 'nodefaults', value: null }],
+  // QEMU ends with its guest, as on one machine; KubeVirt sees a domain that is shut off either way.
+  'no-shutdown': () => [],
+  'no-reboot': () => [],
+  'mem-prealloc': () => [],
+  blockdev: NO_DISKS,
+  drive: NO_DISKS,
+  hda: NO_DISKS,
+  cdrom: NO_DISKS,
+  tpmdev: refuse('tpm', 'a TPM is outside the log: leave domain.devices.tpm out'),
+  fsdev: refuse('filesystem', 'file systems of the host are outside the log: leave them out'),
+  numa: refuse('numa', 'NUMA and memory hot-plug are not supported: leave them out'),
+};
+
+export const isOfMachine = ({ name }: Option): boolean => name in RULES;
+
+/**
+ * The machine's options as both sides start them; host-bound ones must not be among them.
+ * @throws ArgvError
+ */
+export function machineOptions(options: readonly Option[], chosen: MachineOptions): Option[] {
+  const made = options.flatMap(({ name, value }) => {
+    const rule = RULES[name];
+    if (rule === undefined) throw new ArgvError('option', `QEMU option -${name} is not known to be safe`);
+    return rule(value ?? '', chosen);
+  });
+  const nics = made.filter(({ name, value }) => name === 'device' && value?.includes('"virtio-net') === true);
+  if (nics.length !== 1) {
+    throw new ArgvError('interfaces', `${nics.length} virtio network interfaces: one is what is supported`);
+  }
+  return [...made, { name: 'no-reboot', value: null }];
+}
