@@ -37,7 +37,7 @@ setup_npm() {
 # Everything that the build reads; find's own conditions may follow.
 sources() {
   local place places=()
-  for place in "$repo"/{sidecar,cli,native,test,bench,operator,tsconfig.json,package-lock.json}; do
+  for place in "$repo"/{sidecar,cli,native,test,bench,operator,helm,tsconfig.json,package-lock.json}; do
     [ ! -e "$place" ] || places+=("$place")
   done
   find "${places[@]}" -type f "$@"
