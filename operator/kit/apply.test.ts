@@ -19,7 +19,9 @@ import {
 const REF = { namespace: 'default', name: 'a' };
 const FOREIGN = '00000000-0000-4000-8000-00000000ffff';
 
-describe('ObjectClient', () => {
+describe('ObjectClient', function () {
+  this.timeout(60_000);
+
   let server: FakeApi;
   let api: RestApi;
   let client: ObjectClient;

@@ -14,7 +14,9 @@ const words = (changes: readonly CacheChange<KubeObject>[]): string[] =>
     return `${change.type} ${metadata.uid}@${metadata.resourceVersion}`;
   });
 
-describe('ObjectCache', () => {
+describe('ObjectCache', function () {
+  this.timeout(60_000);
+
   it('tells what is new, changed and gone', () => {
     const cache = new ObjectCache();
     expect(words(cache.upsert(object('a', '1', 'x')))).to.deep.equal(['add a-1@x']);

@@ -10,7 +10,7 @@ import { CONFIG_MAPS, configMap, type ConfigMap } from './test/resources.js';
 import { until } from './test/until.js';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
-const RUNS = 60;
+const RUNS = 150;
 
 type Step =
   | { readonly act: 'put' | 'remove' | 'recreate'; readonly name: (typeof NAMES)[number] }
@@ -101,7 +101,9 @@ const versions = (objects: Iterable<Stored<ConfigMap>>): string =>
     .sort()
     .join(', ');
 
-describe('Informer, whatever happens', () => {
+describe('Informer, whatever happens', function () {
+  this.timeout(60_000);
+
   it(`comes to have what the server has, and has told exactly that (${RUNS} histories)`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {

@@ -13,7 +13,9 @@ const isList = ({ method, isWatch }: { method: string; isWatch: boolean }): bool
   method === 'GET' && !isWatch;
 const isWatch = (request: { isWatch: boolean }): boolean => request.isWatch;
 
-describe('Informer', () => {
+describe('Informer', function () {
+  this.timeout(60_000);
+
   let server: FakeApi;
   let api: RestApi;
   let time: FakeTime;
@@ -170,7 +172,7 @@ describe('Informer', () => {
       ]);
       await informer.stop();
     }
-  }).timeout(20_000);
+  });
 
   it('what vanished during a gap is told, in the form in which it was seen last', async () => {
     put('a');
@@ -342,7 +344,7 @@ describe('Informer', () => {
     for (let i = 0; i < 10_000; i += 10) put(`object-${i}`, '2');
     await until('all changes', () => told.length === 11_000, time);
     expect(reasons()).to.deep.equal(['start']);
-  }).timeout(30_000);
+  });
 
   it('nothing is told after it was stopped, and a stop waits for no time-out', async () => {
     put('a');

@@ -5,7 +5,9 @@ import { AddressError, keyOf, listPath, objectPath, refOf } from './object.js';
 import { again } from './outcome.js';
 import { NODES, PODS, WIDGETS } from './test/resources.js';
 
-describe('addresses', () => {
+describe('addresses', function () {
+  this.timeout(60_000);
+
   it('are those of the API', () => {
     expect(listPath(PODS)).to.equal('/api/v1/pods');
     expect(listPath(WIDGETS, 'ns')).to.equal('/apis/kit.test/v1/namespaces/ns/widgets');
@@ -31,7 +33,9 @@ describe('addresses', () => {
   });
 });
 
-describe('again', () => {
+describe('again', function () {
+  this.timeout(60_000);
+
   it('wants a time that can be waited for', () => {
     expect(again(5, 'Soon')).to.deep.equal({ kind: 'again', afterMs: 5, reason: 'Soon' });
     for (const ms of [-1, Number.NaN, Infinity])

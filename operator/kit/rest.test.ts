@@ -9,7 +9,9 @@ const PATH = '/api/v1/namespaces/default/configmaps/a';
 const get = { method: 'GET', path: PATH } as const;
 const anything = (): boolean => true;
 
-describe('RestApi', () => {
+describe('RestApi', function () {
+  this.timeout(60_000);
+
   let server: FakeApi;
   let api: RestApi;
 

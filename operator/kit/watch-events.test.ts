@@ -17,7 +17,9 @@ async function read(text: string, ends: readonly number[] = []): Promise<WatchEv
 
 const line = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
 
-describe('watchEvents', () => {
+describe('watchEvents', function () {
+  this.timeout(60_000);
+
   it('gives all whole events and no other, in whatever pieces they come and wherever they are cut', async () => {
     const event = fc.record({
       type: fc.constantFrom('ADDED' as const, 'MODIFIED' as const, 'DELETED' as const, 'BOOKMARK' as const),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FakeTime } from './fake-time.js';
 
-const GIVE_UP_AFTER_MS = 10_000;
+const GIVE_UP_AFTER_MS = 50_000;
 
 /** Waits for I/O on loopback until `holds`; meanwhile `time` moves on by `stepMs` a turn. */
 export async function until(
