@@ -20,7 +20,7 @@ const SHIM = join(REPO, 'build/native/lockstep-shim.so');
  * Above all else on the machine (nice(1); lower is more): a sidecar that does not get to run for the detector's
  * time-out loses its part, and a guest that does not run is an outage. Threads inherit it.
  */
-const SIDECAR_NICE = -10;
+export const SIDECAR_NICE = -10;
 export const QEMU_NICE = -5;
 export const niced = (nice: number, command: readonly string[]): string[] => [
   'nice',

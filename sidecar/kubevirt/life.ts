@@ -59,6 +59,7 @@ const COMMAND_EVENTS = {
   unprotect: { type: 'commandProtection', enabled: false },
 } as const satisfies Record<Command, Parameters<Assembly['command']>[0]>;
 
+const WHERE_ITS_WORDS_ARE = "What it said is in the VMI's conditions and in the log of the container compute";
 const NOT_YET = 'not started yet: QEMU has not opened its log';
 
 interface Started {
@@ -237,7 +238,11 @@ export class Life {
   private startFailed({ detail }: Ending): void {
     this.started = null;
     this.failedStarts += 1;
-    if (this.grave === null) this.tell({ reason: 'qemuFailed', message: `QEMU did not start: ${detail}` });
+    if (this.grave === null)
+      this.tell({
+        reason: 'qemuFailed',
+        message: `QEMU ended before it ran: ${detail}. ${WHERE_ITS_WORDS_ARE}`,
+      });
     this.handlers.onChange();
     if (this.mustGo) this.terminate();
   }
