@@ -8,9 +8,7 @@ const yes: Verdict = { status: 'True', reason: 'Fine', message: 'all is well' };
 const no: Verdict = { status: 'False', reason: 'NotFine', message: 'it is not' };
 const at = (second: number): Date => new Date(Date.UTC(2030, 0, 1, 0, 0, second, 123));
 
-describe('conditions', function () {
-  this.timeout(60_000);
-
+describe('conditions', () => {
   it('are all there, in their order, at whole seconds', () => {
     const conditions = set.merge(undefined, { Stalled: no, Ready: yes }, { generation: 3, now: at(0) });
     expect(conditions).to.deep.equal([

@@ -13,14 +13,13 @@ import type { Random, Time } from './time.js';
 
 /** Of an Informer, what a controller needs. */
 export interface Followed<T extends KubeObject> {
-  readonly synced: boolean;
   list(): readonly Stored<T>[];
   on(handlers: {
     add(object: Stored<T>): void;
     update(object: Stored<T>, before: Stored<T>): void;
     delete(last: Stored<T>): void;
   }): () => void;
-  waitSynced(signal?: AbortSignal): Promise<void>;
+  fresh(signal?: AbortSignal): Promise<void>;
 }
 
 /** Of Expectations, what a controller needs. */
@@ -30,7 +29,7 @@ export interface Holds {
 }
 
 export interface Source {
-  waitSynced(signal: AbortSignal): Promise<void>;
+  fresh(signal: AbortSignal): Promise<void>;
   /** Keys of all that is there. */
   keys(): readonly string[];
   /** Tells keys of what changes; returns what ends it. */
@@ -64,7 +63,7 @@ export function source<T extends KubeObject>(
   keysOf: (object: Stored<T>) => readonly string[],
 ): Source {
   return {
-    waitSynced: (signal) => informer.waitSynced(signal),
+    fresh: (signal) => informer.fresh(signal),
     keys: () => informer.list().flatMap((object) => keysOf(object)),
     follow: (onKey) => {
       const tell = (...objects: readonly Stored<T>[]): void => {
@@ -89,12 +88,15 @@ export class Controller {
     return this.#queue;
   }
 
-  /** Begins to work, with a look at everything that is there. Call it when the lead is won. */
+  /**
+   * Begins to work, with a look at everything that is there. Call it when the lead is won. What the one before us
+   * wrote last may not have come to our caches: they are filled anew first.
+   */
   async lead(): Promise<void> {
     if (this.#term !== null) return;
     const term = new AbortController();
     this.#term = term;
-    await Promise.all(this.options.sources.map((one) => one.waitSynced(term.signal)));
+    await Promise.all(this.options.sources.map((one) => one.fresh(term.signal)));
     if (term.signal.aborted) return;
     const add = (key: string): void => this.#queue.add(key);
     for (const one of this.options.sources) {

@@ -25,7 +25,7 @@ export const INFORMER_LIMITS: InformerLimits = {
   silenceMsMax: 150_000,
   steadyMs: 5_000,
   failuresBeforeRelist: 3,
-  relistGapMs: 1_000,
+  relistGapMs: 500,
 };
 
 /** A setting that cannot work. Change the named limits so that the sentence is true. */

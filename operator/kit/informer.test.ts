@@ -326,6 +326,26 @@ describe('Informer', function () {
     await until('listed', () => reasons().length === 3, time);
   });
 
+  it('gets fresh: what was written before is there, through a stale watch, also when the first list still runs', async () => {
+    make().start();
+    put('a');
+    const first = informer.fresh();
+    await until('fresh', () => reasons().length === 2, time);
+    await first;
+    expect(informer.list()).to.have.length(1);
+    await watching();
+    server.holdWatches();
+    put('b');
+    const second = informer.fresh();
+    await until('fresh', () => informer.list().length === 2, time);
+    await second;
+    const gone = new AbortController();
+    await server.stop();
+    const never = informer.fresh(gone.signal);
+    gone.abort();
+    await never;
+  });
+
   it('tells who asked when the list began that holds all that was written before', async () => {
     make();
     const begun: number[] = [];

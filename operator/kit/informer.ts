@@ -61,7 +61,8 @@ export class Informer<T extends KubeObject> {
   #listedMs = -Infinity;
   #signMs: number;
   #synced = false;
-  #syncWaiters: (() => void)[] = [];
+  /** Who waits for a list, and not for one that began before this. */
+  readonly #waiters = new Set<{ readonly sinceMs: number; readonly resolve: () => void }>();
 
   /** @throws InformerLimitsError */
   constructor(private readonly options: InformerOptions) {
@@ -100,11 +101,16 @@ export class Informer<T extends KubeObject> {
 
   /** Resolves when synced, or when `signal` aborts. */
   async waitSynced(signal?: AbortSignal): Promise<void> {
-    if (this.#synced || signal?.aborted === true) return;
-    await new Promise<void>((resolve) => {
-      this.#syncWaiters.push(resolve);
-      signal?.addEventListener('abort', () => resolve(), { once: true });
-    });
+    if (!this.#synced) await this.#listed(-Infinity, signal);
+  }
+
+  /**
+   * Lists all again, and resolves when what that changed has been told, or when `signal` aborts. Everything that
+   * anybody wrote before the call is in the cache then, however far behind the watch is.
+   */
+  async fresh(signal?: AbortSignal): Promise<void> {
+    this.relist('fresh');
+    await this.#listed(this.options.time.now(), signal);
   }
 
   start(): void {
@@ -162,7 +168,21 @@ export class Informer<T extends KubeObject> {
     const tookMs = time.now() - startedAtMs;
     this.#tell({ type: 'relisted', reason: this.#relistReason, objects: items.length, tookMs });
     this.#synced = true;
-    for (const resolve of this.#syncWaiters.splice(0)) resolve();
+    for (const { sinceMs, resolve } of this.#waiters) if (startedAtMs >= sinceMs) resolve();
+  }
+
+  #listed(sinceMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const over = (): void => {
+        this.#waiters.delete(waiter);
+        signal?.removeEventListener('abort', over);
+        resolve();
+      };
+      const waiter = { sinceMs, resolve: over };
+      this.#waiters.add(waiter);
+      signal?.addEventListener('abort', over);
+      if (signal?.aborted === true) over();
+    });
   }
 
   /** Ends when the server ends it, or with an error. */

@@ -5,9 +5,7 @@ import { AddressError, keyOf, listPath, objectPath, refOf } from './object.js';
 import { again } from './outcome.js';
 import { NODES, PODS, WIDGETS } from './test/resources.js';
 
-describe('addresses', function () {
-  this.timeout(60_000);
-
+describe('addresses', () => {
   it('are those of the API', () => {
     expect(listPath(PODS)).to.equal('/api/v1/pods');
     expect(listPath(WIDGETS, 'ns')).to.equal('/apis/kit.test/v1/namespaces/ns/widgets');
@@ -33,9 +31,7 @@ describe('addresses', function () {
   });
 });
 
-describe('again', function () {
-  this.timeout(60_000);
-
+describe('again', () => {
   it('wants a time that can be waited for', () => {
     expect(again(5, 'Soon')).to.deep.equal({ kind: 'again', afterMs: 5, reason: 'Soon' });
     for (const ms of [-1, Number.NaN, Infinity])

@@ -75,6 +75,11 @@ describe('RestApi', function () {
     expect((await rejection(api.call(get), 'Unreachable')).message).to.include('no answer within 50 ms');
   });
 
+  it('asks the server to give up in time as well', async () => {
+    await api.call(get);
+    expect(server.requests[0]?.query).to.deep.equal({ timeout: '2s' });
+  });
+
   it('a server that is away, and back', async () => {
     await api.call(get);
     await server.stop();

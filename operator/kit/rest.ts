@@ -16,6 +16,7 @@ export interface RestOptions {
 }
 
 const CALL_TIMEOUT_MS = 10_000;
+const MS_PER_S = 1_000;
 const TCP_KEEPALIVE_MS = 15_000;
 /** The longest list page or object that we take: 500 objects of etcd's largest size do not come in one page. */
 const ANSWER_CHARACTERS_MAX = 64 * 1024 * 1024;
@@ -37,8 +38,11 @@ export class RestApi implements Api {
 
   async call(request: ApiRequest): Promise<unknown> {
     const abort = new Abort(request.signal, this.#callTimeoutMs);
+    // The server gives up as well then: a write that we no longer wait for is not carried out much later.
+    const query = { timeout: `${Math.ceil(this.#callTimeoutMs / MS_PER_S)}s`, ...request.query };
     try {
-      const text = await textOf(await this.#open(request, abort.signal), ANSWER_CHARACTERS_MAX);
+      const answer = await this.#open({ ...request, query }, abort.signal);
+      const text = await textOf(answer, ANSWER_CHARACTERS_MAX);
       return parsed(text, request);
     } catch (error) {
       throw this.#explained(request, error, abort);
