@@ -6,6 +6,7 @@ import { deleteCluster } from './kind.js';
 import { removeNetwork } from './network.js';
 import { tell } from './progress.js';
 import { STATE } from './settings.js';
+import { restoreUserfaultfd } from './userfaultfd.js';
 
 /** kind's own network, shared by all clusters of kind on the machine. */
 const KIND_NETWORK = 'kind';
@@ -23,5 +24,6 @@ export async function down(): Promise<void> {
   await deleteCluster();
   await removeNetwork();
   await removeKindNetwork();
+  await restoreUserfaultfd();
   await rm(STATE, { recursive: true, force: true });
 }

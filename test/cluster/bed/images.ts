@@ -16,6 +16,7 @@ import {
   NODEJS_IMAGE,
   NODEJS_VERSION,
   NPM_VERSION,
+  PROVISIONER_IMAGE,
   STAGE_PREFIX,
 } from './settings.js';
 import { fileInputs, stageKey, type Inputs, type Stage } from './stage.js';
@@ -193,6 +194,7 @@ export interface ProgramFolders {
   readonly kubevirt: string;
   readonly etcd: string;
   readonly coredns: string;
+  readonly storage: string;
   readonly multus: string;
 }
 
@@ -206,7 +208,7 @@ async function buildComponents(programs: ProgramFolders, folder: string): Promis
   const context = join(folder, 'components');
   await mkdir(context);
   await run('gcc', ['-static', '-Os', '-s', '-o', join(context, 'pause'), join(IMAGES, 'pause.c')]);
-  const names = componentNames(list);
+  const names = componentNames(`${list}${PROVISIONER_IMAGE}\n`);
   for (const [name, target] of names) {
     await buildImage({
       log: 'components',
@@ -218,6 +220,7 @@ async function buildComponents(programs: ProgramFolders, folder: string): Promis
         kubernetes: programs.kubernetes,
         'etcd-programs': programs.etcd,
         'coredns-programs': programs.coredns,
+        'storage-programs': programs.storage,
       },
     });
   }
@@ -271,7 +274,7 @@ export async function archiveStage(
   bases: { readonly debian: ImageStage; readonly virt: ImageStage },
   programs: ProgramFolders,
 ): Promise<FolderStage> {
-  const { kubernetes, kubevirt, etcd, coredns } = programs;
+  const { kubernetes, kubevirt, etcd, coredns, storage } = programs;
   const inputs = {
     ...(await fileInputs(IMAGES, ['components.Dockerfile', 'kubevirt.Dockerfile', 'pause.c', 'launcher'])),
     debian: bases.debian.key,
@@ -281,6 +284,7 @@ export async function archiveStage(
     kubevirt,
     etcd,
     coredns,
+    storage,
   };
   return folderStage('archive', '2 minutes', ARCHIVES, inputs, async (folder) => {
     await withFolder(async (context) => {

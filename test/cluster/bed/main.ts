@@ -9,6 +9,7 @@ import { useEnvironment } from './command.js';
 import { down } from './down.js';
 import { loadArchive, loadImage } from './load.js';
 import { keepLogs } from './logs.js';
+import { provideProduct } from './product.js';
 import { step, tell } from './progress.js';
 import { BIN, KUBECONFIG, NODE_NAMES } from './settings.js';
 import { statusLines } from './status.js';
@@ -57,6 +58,10 @@ function makeProgram(): Command {
     .command('load <image-or-archive...>')
     .description("bring images of podman's store, or archives, to the nodes")
     .action(load);
+  program
+    .command('product [targets...]')
+    .description("build the product's images (operator, sidecar, redis) and bring them to the workers")
+    .action(async (targets: readonly string[]) => provideProduct(targets.length === 0 ? undefined : targets));
   program
     .command('logs <folder>')
     .description('keep the logs of all nodes and pods, the objects and the events')

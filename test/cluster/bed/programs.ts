@@ -33,6 +33,17 @@ function versionOf(prefix: string, version: string): Record<string, string> {
   };
 }
 
+/** What helm believes it talks to when it renders without a cluster. */
+function helmsKubernetes(version: string): Record<string, string> {
+  const [major = '', minor = ''] = version.slice(1).split('.');
+  return Object.fromEntries(
+    ['helm.sh/helm/v3/pkg/chartutil', 'helm.sh/helm/v3/pkg/lint/rules'].flatMap((prefix) => [
+      [`${prefix}.k8sVersionMajor`, major],
+      [`${prefix}.k8sVersionMinor`, minor],
+    ]),
+  );
+}
+
 export const BUILDS = {
   kubernetes: {
     name: 'kubernetes',
@@ -60,8 +71,9 @@ export const BUILDS = {
   },
   etcd: { name: 'etcd', usually: '1 minute', packages: ['.'], cgo: false, set: {} },
   coredns: { name: 'coredns', usually: '1 minute', packages: ['.'], cgo: false, set: {} },
+  storage: { name: 'storage', usually: '1 minute', cgo: false, set: {} },
   multus: { name: 'multus', usually: '1 minute', cgo: false, set: {} },
-  tools: { name: 'tools', usually: '2 minutes', cgo: false, set: {} },
+  tools: { name: 'tools', usually: '2 minutes', cgo: false, set: helmsKubernetes(KUBERNETES_VERSION) },
 } as const satisfies Record<string, Build>;
 
 /** The packages that a tools.go imports, in its order. Pure. */

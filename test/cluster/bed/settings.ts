@@ -25,6 +25,8 @@ export const NODEJS_IMAGE = 'docker.io/library/node:24-bookworm-slim';
 /** Prefix of the images of cached stages: `PREFIX/STAGE:KEY`. */
 export const STAGE_PREFIX = 'localhost/lockstep-bed';
 export const KUBEVIRT_PREFIX = 'localhost/kubevirt';
+/** Makes volumes on a node's own disk; named in the node's default-storage.yaml. */
+export const PROVISIONER_IMAGE = 'docker.io/rancher/local-path-provisioner:v0.0.30';
 /** kernel and initrd of the test guest, in /boot, for a VMI's kernelBoot. */
 export const GUEST_IMAGE = 'localhost/lockstep/guest:dev';
 

@@ -21,6 +21,7 @@ import { prepareMachine } from './machine.js';
 import { BUILDS, programStage } from './programs.js';
 import { step, tell } from './progress.js';
 import { BIN } from './settings.js';
+import { rememberUserfaultfd } from './userfaultfd.js';
 import { ensure, type Stage } from './stage.js';
 
 type ProgramName = keyof typeof BUILDS;
@@ -42,6 +43,7 @@ function foldersOf(made: Programs): ProgramFolders {
     kubevirt: made.kubevirt.folder,
     etcd: made.etcd.folder,
     coredns: made.coredns.folder,
+    storage: made.storage.folder,
     multus: made.multus.folder,
   };
 }
@@ -85,6 +87,7 @@ export async function up(): Promise<void> {
   if (await isUp(node.image)) {
     tell('the nodes run already');
   } else {
+    await rememberUserfaultfd();
     await step('what is left of an earlier cluster is removed', deleteCluster);
     await step('kind creates the nodes, usually 45 seconds', () => createCluster(node.image));
   }

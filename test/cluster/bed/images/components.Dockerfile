@@ -28,3 +28,7 @@ FROM debian:bookworm-slim AS kube-proxy
 RUN apt-get update -q && apt-get install -qy --no-install-recommends iptables nftables conntrack iproute2 kmod && \
     rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=kubernetes --chmod=755 kube-proxy /usr/local/bin/
+
+FROM debian:bookworm-slim AS local-path-provisioner
+COPY --from=storage-programs --chmod=755 local-path-provisioner /usr/local/bin/
+ENTRYPOINT ["local-path-provisioner"]
