@@ -13,7 +13,8 @@
 import type { ChannelTls } from '../io/channel/tls.js';
 import type { Epitaph, SidecarStatus, Trouble, VmiStatus } from '../observe/status-schema.js';
 import { beginning } from '../runtime/account.js';
-import type { Assembly, AssemblyHandlers, Ending } from '../runtime/assembly.js';
+import type { Assembly, AssemblyHandlers } from '../runtime/assembly.js';
+import type { Ending } from '../runtime/ending.js';
 import type { CommandResult } from './api.js';
 import type { Command } from './client.js';
 import type { Config, Pod } from './config.js';

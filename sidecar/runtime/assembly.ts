@@ -19,6 +19,7 @@ import { isOnPurpose } from '../protocol/reasons.js';
 import { Sidecar } from '../protocol/sidecar.js';
 import { Account } from './account.js';
 import { Clones } from './clones.js';
+import { endSide, type EndingHandlers } from './ending.js';
 import { EngineEnd } from './engine-end.js';
 import { GuestNetwork } from './guest-network.js';
 import { effectHandlers } from './handlers.js';
@@ -28,25 +29,10 @@ import type { Site } from './site.js';
 
 /** QEMU is started right after the sidecar says that it is ready. */
 const QEMU_START_MS_MAX = 60_000;
-/** What was sent last may still go out; then this side is over whatever happens. */
-const SHUTDOWN_MS_MAX = 1_000;
 
 type EndEffect = Extract<Effect, { type: 'end' }>;
 
-export interface Ending {
-  readonly reason: EndEffect['reason'];
-  readonly detail: string;
-  /** The VM was switched off, or this side was told to leave. */
-  readonly onPurpose: boolean;
-  /** The protocol had begun: this QEMU was part of the VM's life. */
-  readonly hadBegun: boolean;
-}
-
-export interface AssemblyHandlers {
-  /** Once: this side has decided to end, and QEMU is being killed. */
-  readonly onEnding: (ending: Ending) => void;
-  /** Once, after `onEnding`: all is closed, or had its time. `failed`: it could not even be ended in order. */
-  readonly onEnd: (ending: Ending, failed: boolean) => void;
+export interface AssemblyHandlers extends EndingHandlers {
   /** What `status()` says has changed; its numbers change all the time. */
   readonly onStatus: () => void;
 }
@@ -344,28 +330,17 @@ export class Assembly {
   private readonly end = ({ reason, detail }: EndEffect): void => {
     if (this.ending) return;
     this.ending = true;
-    const ending = { reason, detail, onPurpose: isOnPurpose(reason), hadBegun: this.hasBegun };
-    const over = once((failed) => {
-      clearTimeout(timer);
-      this.handlers.onEnd(ending, failed);
-    });
-    const timer = setTimeout(() => {
-      over(false);
-    }, SHUTDOWN_MS_MAX);
-    try {
-      this.ring.kill();
-      this.account.logger.log(ending.onPurpose ? 'info' : 'error', `this side ends: ${detail}`, { reason });
-      this.handlers.onEnding(ending);
-    } catch {
-      over(true); // never a sidecar that only half ends, and whose beat keeps the guest alive
-    }
-    this.shutdown().then(
-      () => {
-        over(false);
+    const onPurpose = isOnPurpose(reason);
+    endSide(
+      { reason, detail, onPurpose, hadBegun: this.hasBegun },
+      {
+        kill: () => {
+          this.ring.kill();
+          this.account.logger.log(onPurpose ? 'info' : 'error', `this side ends: ${detail}`, { reason });
+        },
+        shutdown: () => this.shutdown(),
       },
-      () => {
-        over(true);
-      },
+      this.handlers,
     );
   };
 
@@ -386,14 +361,4 @@ function createRing({ ring, start, limits }: Site): Ring {
     beatTimeoutMs: limits.deadAfterMs,
     quiesceMsMax: ring.quiesceMsMax,
   });
-}
-
-/** Only the first call counts. */
-function once(call: (failed: boolean) => void): (failed: boolean) => void {
-  let called = false;
-  return (failed) => {
-    if (called) return;
-    called = true;
-    call(failed);
-  };
 }
