@@ -17,9 +17,13 @@ const HOST = '127.0.0.1';
 const MACHINE: Machine = { argv: ['/usr/bin/qemu-system-x86_64', '-S'], cpuModel: 'EPYC', mac: null };
 
 let keys: Keys;
-before(async () => {
-  keys = await makeKeys();
-});
+
+/** Once for both. */
+const makeKeysOnce = async (): Promise<void> => {
+  made ??= makeKeys();
+  keys = await made;
+};
+let made: Promise<Keys> | undefined;
 
 class Subject implements ApiSubject {
   epoch = 1;
@@ -123,6 +127,7 @@ class Watching {
 
 describe('the API of a sidecar in a launcher pod', function () {
   this.timeout(15_000);
+  before(makeKeysOnce);
 
   it('answers the operator everything', () =>
     withApi(async ({ subject, client }) => {
@@ -227,6 +232,7 @@ const TOLD_UNREAD = 64;
 
 describe('watching a sidecar in a launcher pod', function () {
   this.timeout(15_000);
+  before(makeKeysOnce);
 
   it('tells the status at once, with each change, and every second', () =>
     withApi(async ({ api, subject, client }) => {

@@ -12,17 +12,6 @@ const EVERY_MS = 5;
 let keys: Keys;
 let dir: string;
 
-before(async () => {
-  keys = await makeKeys();
-});
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'lockstep-certificates-'));
-  writeSecret(dir, keys.side);
-});
-afterEach(() => {
-  rmSync(dir, { recursive: true });
-});
-
 /** What the handlers are told, in order. */
 function followed(certificates: Certificates): { next: () => Promise<ChannelTls | string> } {
   const told: (ChannelTls | string)[] = [];
@@ -54,7 +43,19 @@ const refusal = (tls: ChannelTls): string => {
   throw new Error('was accepted');
 };
 
-describe('certificates of a Secret volume', () => {
+describe('certificates of a Secret volume', function () {
+  this.timeout(15_000);
+  before(async () => {
+    keys = await makeKeys();
+  });
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'lockstep-certificates-'));
+    writeSecret(dir, keys.side);
+  });
+  afterEach(() => {
+    rmSync(dir, { recursive: true });
+  });
+
   it('are read, and renewed when the kubelet swaps the volume', async () => {
     const certificates = new Certificates(dir, VM);
     const { next } = followed(certificates);
