@@ -25,7 +25,10 @@ export interface StatusBody {
   readonly reason?: string;
   readonly message?: string;
   readonly code?: number;
-  readonly details?: { readonly retryAfterSeconds?: number };
+  readonly details?: {
+    readonly retryAfterSeconds?: number;
+    readonly causes?: readonly { readonly field?: string }[];
+  };
 }
 
 export interface ApiErrorDetails {
@@ -86,7 +89,7 @@ export function refusal(what: string, status: number, text: string, retryAfter?:
   const body = statusBody(text);
   const words = body?.message ?? text.slice(0, WORDS_MAX).trim();
   const seconds = Number(retryAfter ?? body?.details?.retryAfterSeconds);
-  return new ApiError(codeFor(status, body?.reason), `${what}: ${status} ${words}`, {
+  return new ApiError(codeFor(status, body), `${what}: ${status} ${words}`, {
     status,
     reason: body?.reason ?? null,
     retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * MS_PER_S : null,
@@ -95,8 +98,10 @@ export function refusal(what: string, status: number, text: string, retryAfter?:
 
 const WORDS_MAX = 300;
 
-function codeFor(status: number, reason: string | undefined): ApiErrorCode {
-  if (reason === 'AlreadyExists') return 'AlreadyExists';
+function codeFor(status: number, body: StatusBody | null): ApiErrorCode {
+  if (body?.reason === 'AlreadyExists') return 'AlreadyExists';
+  // A patch bound to an identity, and another object is there: the server words it as a field that can't be changed.
+  if (body?.details?.causes?.some(({ field }) => field === 'metadata.uid') === true) return 'Conflict';
   const code = BY_STATUS[status];
   if (code !== undefined) return code;
   return status >= 500 ? 'Unavailable' : 'Invalid';

@@ -246,10 +246,18 @@ function refuseBy(answer: ServerResponse, { status, reason = 'Injected', retryAf
 function refuse(answer: ServerResponse, error: unknown): void {
   const refusal =
     error instanceof FakeRefusal ? error : new FakeRefusal(500, 'InternalError', (error as Error).message);
-  const { status, reason, message } = refusal;
+  const { status, reason, message, fields } = refusal;
   if (answer.headersSent) return;
   answer.writeHead(status, { 'content-type': 'application/json' });
-  answer.end(
-    JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status, reason, message }),
-  );
+  const details = { causes: fields.map((field) => ({ field })) };
+  const body = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    status: 'Failure',
+    code: status,
+    reason,
+    message,
+    details,
+  };
+  answer.end(JSON.stringify(body));
 }

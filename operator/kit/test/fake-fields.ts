@@ -117,7 +117,7 @@ function put(parent: Json | unknown[], path: readonly Segment[], value: unknown)
   if (typeof segment === 'string') {
     const object = parent as Json;
     if (rest.length > 0) put(childOf(object, segment, rest), rest, value);
-    else if (!(isEmpty(value) && segment in object)) object[segment] = value;
+    else if (!(isEmpty(value) && segment in object)) object[segment] = structuredClone(value);
     return;
   }
   const [key, word] = segment;

@@ -19,6 +19,8 @@ export class FakeRefusal extends Error {
     readonly status: number,
     readonly reason: string,
     message: string,
+    /** What is wrong with it, by paths. */
+    readonly fields: readonly string[] = [],
   ) {
     super(message);
   }
@@ -68,7 +70,8 @@ export class FakeHistory {
   /** What happened after `version`. @throws FakeRefusal 410 when that is forgotten */
   since(version: string): readonly Change[] {
     const from = this.#sequences.get(version);
-    if (from === undefined) throw new FakeRefusal(400, 'BadRequest', `invalid resource version: ${version}`);
+    if (from === undefined)
+      throw new FakeRefusal(500, 'InternalError', `resourceVersion: Invalid value: ${version}`);
     if (from < this.#forgotten) throw new FakeRefusal(410, 'Expired', `too old resource version: ${version}`);
     return this.#changes.filter(({ sequence }) => sequence > from).map(({ change }) => change);
   }

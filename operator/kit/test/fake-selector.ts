@@ -32,7 +32,7 @@ function labelTerm(term: string): (labels: Json) => boolean {
   const [, name, operator, value] = /^([^=!\s]+)\s*(==|=|!=)\s*(\S*)$/.exec(term) ?? [];
   if (name !== undefined) return (labels) => (labels[name] === value) === (operator !== '!=');
   if (term.startsWith('!')) return (labels) => !(term.slice(1) in labels);
-  return /^[^\s()=]+$/.test(term) ? (labels) => term in labels : refuse(term);
+  return /^[^\s()=<>]+$/.test(term) ? (labels) => term in labels : refuse(term);
 }
 
 function splitTerms(text: string): string[] {

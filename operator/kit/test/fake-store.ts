@@ -109,7 +109,7 @@ export class FakeStore {
       this.#owners(created).apply(manager, contentOf(created), content);
       return created;
     }
-    check(before, precondition);
+    checkPatch(before, precondition);
     const owners = this.#owners(before);
     const [conflict] = write.force ? [] : owners.conflicts(manager, contentOf(before), content);
     if (conflict !== undefined)
@@ -144,7 +144,7 @@ export class FakeStore {
   }
 
   #write(address: Address, before: FakeObject, wanted: Json, write: Write): FakeObject {
-    check(before, write);
+    checkPatch(before, write);
     const metadata = {
       ...without(metaOf(wanted), ...SYSTEM),
       ...only(before.metadata, ...SYSTEM),
@@ -211,6 +211,15 @@ function check({ metadata }: FakeObject, { uid, resourceVersion }: Precondition)
     );
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
     throw new FakeRefusal(409, 'Conflict', `"${metadata.name}": the object has been modified`);
+}
+
+/** As a real one words it when the identity comes within a body. */
+function checkPatch(before: FakeObject, precondition: Precondition): void {
+  if (precondition.uid !== undefined && precondition.uid !== before.metadata.uid)
+    throw new FakeRefusal(422, 'Invalid', 'metadata.uid: Invalid value: field is immutable', [
+      'metadata.uid',
+    ]);
+  check(before, precondition);
 }
 
 const SYSTEM = [
