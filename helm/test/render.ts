@@ -34,17 +34,9 @@ export function valuesOf(variant: Variant): string[] {
 }
 
 /** The text that `helm template` writes. Rejects with helm's own words. */
-export function template(helm: Helm, args: readonly string[]): Promise<string> {
-  const base = [
-    'template',
-    'lockstep',
-    CHART,
-    '--namespace',
-    NAMESPACE,
-    '--kube-version',
-    KUBERNETES_VERSION,
-  ];
-  return run(helm.program, [...base, ...args], { outputBytesMax: 16 << 20 });
+export function template(helm: Helm, args: readonly string[], chart: string = CHART): Promise<string> {
+  const options = ['--namespace', NAMESPACE, '--kube-version', KUBERNETES_VERSION, ...args];
+  return run(helm.program, ['template', 'lockstep', chart, ...options], { outputBytesMax: 16 << 20 });
 }
 
 export function parse(text: string): Rendered[] {
