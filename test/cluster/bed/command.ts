@@ -24,8 +24,15 @@ export function useEnvironment(): void {
   Object.assign(process.env, ENVIRONMENT);
 }
 
+/** Short programs need seconds at most; a machine that builds things on two cores makes them wait. */
+const ASK_TIMEOUT_MS = 180_000;
+
+/** Runs a short program for its answer. */
+export const ask = (file: string, args: readonly string[], options: RunOptions = {}): Promise<string> =>
+  run(file, args, { timeoutMs: ASK_TIMEOUT_MS, ...options });
+
 export const podman = (args: readonly string[], options: RunOptions = {}): Promise<string> =>
-  run('podman', args, { timeoutMs: 60_000, ...options });
+  ask('podman', args, options);
 
 /** Runs a program on a node, as root in all of its namespaces. */
 export const onNode = (node: string, command: readonly string[], options: RunOptions = {}): Promise<string> =>

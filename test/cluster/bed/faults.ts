@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What tests do to nodes: kill, freeze, pull cables, keep two apart, end a process. Each has its way back.
 import { LocalError } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
-import { onNode, podman } from './command.js';
+import { ask, onNode, podman } from './command.js';
 import { kubectl } from './kubectl.js';
 
 const NODE_TIMEOUT_MS = 60_000;
@@ -37,14 +36,14 @@ export function hostEnd(links: string, index: string): string | undefined {
 
 async function cableOf(node: string, cable: Cable): Promise<string> {
   const index = (await onNode(node, ['cat', `/sys/class/net/${cable}/iflink`])).trim();
-  const name = hostEnd(await run('ip', ['-o', 'link']), index);
+  const name = hostEnd(await ask('ip', ['-o', 'link']), index);
   if (name === undefined)
     throw new LocalError('STATE', `${node}: the other end of ${cable} is not on this machine`);
   return name;
 }
 
 async function setCables(node: string, state: 'up' | 'down', cables: readonly Cable[]): Promise<void> {
-  for (const cable of cables) await run('ip', ['link', 'set', await cableOf(node, cable), state]);
+  for (const cable of cables) await ask('ip', ['link', 'set', await cableOf(node, cable), state]);
 }
 
 /** Pulls a node's cables, at the switch: addresses and routes of the node stay. */

@@ -2,8 +2,7 @@
 // The images of the cluster: bases under public names, Kubernetes' components, KubeVirt, the node. Each is a stage.
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run } from '../../../cli/local/run.js';
-import { podman, runLong } from './command.js';
+import { ask, podman, runLong } from './command.js';
 import { removeOtherImages } from './leftovers.js';
 import {
   ARCHIVES,
@@ -113,28 +112,22 @@ function imageStage(
 
 const dockerfile = (name: string): string => join(IMAGES, name);
 
-/** Where this machine's apt gets the suite `suite` from. */
-async function mirrorOf(suite: string): Promise<string> {
-  const targets = await run('apt-get', [
-    'indextargets',
-    '--format',
-    '$(RELEASE)|$(COMPONENT)|$(REPO_URI)',
-    'Created-By: Packages',
-  ]);
+/** apt's lines of the suites, from what `apt-get indextargets` tells of this machine's own configuration. Pure. */
+export function sourceLines(targets: string, suites: readonly string[]): string[] {
   const found = targets.split('\n').map((line) => line.split('|'));
-  return found.find(([release, component]) => release === suite && component === 'main')?.[2] ?? '';
+  return suites.flatMap((suite) => {
+    const mirror = found.find(([release, component]) => release === suite && component === 'main')?.[2];
+    return mirror === undefined ? [] : [`deb ${mirror} ${suite} main`];
+  });
 }
 
 const SUITES = ['bookworm', 'bookworm-updates', 'bookworm-security'] as const;
 const UNWANTED = ['man', 'doc', 'locale', 'info'] as const;
 
 export async function debianStage(): Promise<ImageStage> {
-  const mirrors = await Promise.all(
-    SUITES.map(async (suite): Promise<[string, string]> => [suite, await mirrorOf(suite)]),
-  );
-  const lines = mirrors
-    .filter(([, mirror]) => mirror !== '')
-    .map(([suite, mirror]) => `deb ${mirror} ${suite} main`);
+  const format = '$(RELEASE)|$(COMPONENT)|$(REPO_URI)';
+  const targets = await ask('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']);
+  const lines = sourceLines(targets, SUITES);
   const inputs = {
     ...(await fileInputs(IMAGES, ['debian.Dockerfile'])),
     ...(await fileInputs('/', [CERTIFICATES])),
@@ -199,7 +192,7 @@ export interface ProgramFolders {
 }
 
 async function buildComponents(programs: ProgramFolders, folder: string): Promise<string[]> {
-  const list = await run(join(programs.kubernetes, 'kubeadm'), [
+  const list = await ask(join(programs.kubernetes, 'kubeadm'), [
     'config',
     'images',
     'list',
@@ -207,7 +200,7 @@ async function buildComponents(programs: ProgramFolders, folder: string): Promis
   ]);
   const context = join(folder, 'components');
   await mkdir(context);
-  await run('gcc', ['-static', '-Os', '-s', '-o', join(context, 'pause'), join(IMAGES, 'pause.c')]);
+  await ask('gcc', ['-static', '-Os', '-s', '-o', join(context, 'pause'), join(IMAGES, 'pause.c')]);
   const names = componentNames(`${list}${PROVISIONER_IMAGE}\n`);
   for (const [name, target] of names) {
     await buildImage({
@@ -239,7 +232,7 @@ async function buildKubevirt(programs: ProgramFolders, virt: string, folder: str
   const more = join(folder, 'kubevirt');
   await mkdir(more);
   const diskSource = join(programs.kubevirt, 'main.c');
-  await run('gcc', ['-static', '-Os', '-s', '-o', join(more, 'container-disk'), diskSource]);
+  await ask('gcc', ['-static', '-Os', '-s', '-o', join(more, 'container-disk'), diskSource]);
   for (const target of KUBEVIRT_IMAGES) {
     await buildImage({
       log: 'kubevirt-images',

@@ -3,11 +3,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LocalError, messageOf } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
-import { podman, runLong } from './command.js';
+import { ask, podman, runLong } from './command.js';
 import { kubectl } from './kubectl.js';
 import { tell } from './progress.js';
-import { BIN, CLUSTER, KIND_CONFIG, KUBECONFIG, NODE_NAMES, STATE } from './settings.js';
+import { BIN, CLUSTER, CONTROL_PLANE, KIND_CONFIG, KUBECONFIG, NODE_NAMES, STATE } from './settings.js';
 
 const CREATE_TIMEOUT_MS = 5 * 60_000;
 const DELETE_TIMEOUT_MS = 2 * 60_000;
@@ -38,7 +37,7 @@ export async function nodeContainers(): Promise<NodeContainer[]> {
 }
 
 const kind = (args: readonly string[], timeoutMs: number): Promise<string> =>
-  run(join(BIN, 'kind'), args, { timeoutMs });
+  ask(join(BIN, 'kind'), args, { timeoutMs });
 
 /** kind labels a node's volume with the node's name. */
 async function removeVolumes(): Promise<void> {
@@ -72,21 +71,39 @@ export async function deleteCluster(): Promise<void> {
   );
 }
 
-/** Whether all nodes run on `image` and the API server answers. */
+/** What it takes until all nodes run: per node a verb of podman; null when only a new cluster will do. Pure. */
+export function revival(
+  nodes: readonly NodeContainer[],
+  image: string,
+): readonly (readonly [string, string])[] | null {
+  const verbs: [string, string][] = [];
+  if (nodes.length !== NODE_NAMES.length) return null;
+  for (const name of NODE_NAMES) {
+    const node = nodes.find((one) => one.name === name);
+    if (node?.image !== image) return null;
+    if (node.state === 'paused') verbs.push(['unpause', name]);
+    else if (node.state === 'exited' && name !== CONTROL_PLANE) verbs.push(['start', name]);
+    else if (node.state !== 'running') return null; // its certificates and manifests have its old address
+  }
+  return verbs;
+}
+
+/** Whether all nodes run on `image`, or do after those that a test took away were brought back, and the API server answers. */
 export async function isUp(image: string): Promise<boolean> {
-  const nodes = await nodeContainers();
-  const ours = NODE_NAMES.every((name) =>
-    nodes.some((node) => node.name === name && node.state === 'running' && node.image === image),
-  );
-  if (!ours || nodes.length !== NODE_NAMES.length) return false;
-  await writeKubeconfig();
-  return kubectl(['get', '--raw', '/readyz']).then(
-    () => true,
-    (error: unknown) => {
-      tell(`the API server does not answer: ${messageOf(error)}`);
-      return false;
-    },
-  );
+  const verbs = revival(await nodeContainers(), image);
+  if (verbs === null) return false;
+  try {
+    for (const [verb, node] of verbs) {
+      tell(`${node}: ${verb}`);
+      await podman([verb, node]);
+    }
+    await writeKubeconfig();
+    await kubectl(['get', '--raw', '/readyz']);
+    return true;
+  } catch (error) {
+    tell(`the cluster that is there can't be used: ${messageOf(error)}`);
+    return false;
+  }
 }
 
 export async function writeKubeconfig(): Promise<void> {

@@ -7,8 +7,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { LocalError } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
-import { onNode, runLong } from './command.js';
+import { ask, onNode, runLong } from './command.js';
 import { CACHE } from './settings.js';
 
 const PUSH_TIMEOUT_MS = 5 * 60_000;
@@ -98,7 +97,7 @@ async function loadOnNode(node: string, from: Layout, folder: string): Promise<v
   const listed = await onNode(node, [...CTR, 'content', 'ls', '-q']);
   const blobs = travelling(from.descriptor.digest, from.manifest, new Set(listed.split('\n')));
   const archive = join(folder, `${node}.tar`);
-  await run('tar', ['-cf', archive, '-C', folder, 'oci-layout', 'index.json', '-C', from.folder, ...blobs], {
+  await ask('tar', ['-cf', archive, '-C', folder, 'oci-layout', 'index.json', '-C', from.folder, ...blobs], {
     timeoutMs: PUSH_TIMEOUT_MS,
   });
   await importArchive(node, archive);
@@ -124,7 +123,7 @@ async function pruneLayout({ folder, descriptor, manifest }: Layout): Promise<vo
   const wanted = new Set(
     travelling(descriptor.digest, manifest, new Set()).map((path) => join(folder, path)),
   );
-  const blobs = (await run('find', [join(folder, 'blobs'), '-type', 'f'])).split('\n');
+  const blobs = (await ask('find', [join(folder, 'blobs'), '-type', 'f'])).split('\n');
   for (const blob of blobs) if (blob !== '' && !wanted.has(blob)) await rm(blob);
 }
 

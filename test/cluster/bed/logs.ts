@@ -3,9 +3,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
 import { kubectl } from './kubectl.js';
 import { BIN, CLUSTER } from './settings.js';
+import { ask } from './command.js';
 
 const EXPORT_TIMEOUT_MS = 120_000;
 const OBJECTS_TIMEOUT_MS = 60_000;
@@ -80,7 +80,7 @@ export async function keepLogs(folder: string): Promise<void> {
   });
   await attempt('nodes', async () => {
     const nodes = ['export', 'logs', join(folder, 'nodes'), '--name', CLUSTER];
-    await run(join(BIN, 'kind'), nodes, { timeoutMs: EXPORT_TIMEOUT_MS });
+    await ask(join(BIN, 'kind'), nodes, { timeoutMs: EXPORT_TIMEOUT_MS });
   });
   if (failures.length > 0) await writeFile(join(folder, 'errors.txt'), `${failures.join('\n')}\n`);
 }

@@ -2,8 +2,7 @@
 // What the machine must have: Debian packages, a folder that kind mounts, Go.
 import { mkdir } from 'node:fs/promises';
 import { LocalError } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
-import { runLong } from './command.js';
+import { ask, runLong } from './command.js';
 import { step } from './progress.js';
 import { goIsNewEnough } from './programs.js';
 
@@ -44,7 +43,7 @@ export function missingOf(wanted: readonly string[], listed: string): string[] {
 }
 
 async function missing(wanted: readonly string[]): Promise<string[]> {
-  const listed = await run('dpkg-query', ['-W', '-f', '${db:Status-Status} ${Package}\n']);
+  const listed = await ask('dpkg-query', ['-W', '-f', '${db:Status-Status} ${Package}\n']);
   return missingOf(wanted, listed);
 }
 
@@ -69,7 +68,7 @@ async function installPackages(): Promise<void> {
 
 async function requireGo(): Promise<void> {
   const cure = 'Kubernetes and KubeVirt are built from source: install Go 1.24 or later.';
-  const words = await run('go', ['version']).catch((error: unknown) => {
+  const words = await ask('go', ['version']).catch((error: unknown) => {
     throw new LocalError('UNABLE', 'Go is missing', cure, { cause: error });
   });
   if (!goIsNewEnough(words)) throw new LocalError('UNABLE', `too old: ${words.trim()}`, cure);

@@ -8,6 +8,7 @@ import { print } from '../../../cli/verbs/talk.js';
 import { useEnvironment } from './command.js';
 import { down } from './down.js';
 import { loadArchive, loadImage } from './load.js';
+import { withLock } from './lock.js';
 import { keepLogs } from './logs.js';
 import { provideProduct } from './product.js';
 import { step, tell } from './progress.js';
@@ -37,7 +38,7 @@ function makeProgram(): Command {
     .command('up')
     .description('bring it up; what is there already is kept')
     .action(async () => {
-      await up();
+      await withLock(up);
       tell(`up. kubectl, helm, kind and kubeconform are in ${BIN}`);
       print(`export KUBECONFIG=${KUBECONFIG}`);
     });
@@ -45,7 +46,7 @@ function makeProgram(): Command {
     .command('down')
     .description('remove it; programs and images stay in the cache')
     .action(async () => {
-      await down();
+      await withLock(down);
       tell('down');
     });
   program

@@ -3,8 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LocalError } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
-import { podman } from './command.js';
+import { ask, podman } from './command.js';
 import { apply, kubectl } from './kubectl.js';
 import { MANIFESTS, WORKER_NAMES } from './settings.js';
 
@@ -80,9 +79,9 @@ const portOf = (name: string): string => `l2-${name}`.slice(0, INTERFACE_NAME_MA
 export async function attachClient(name: string, address: string): Promise<Client> {
   const client = clientOf(name);
   await detachClient(name);
-  await run('ip', ['netns', 'add', client.namespace]);
+  await ask('ip', ['netns', 'add', client.namespace]);
   const port = portOf(name);
-  await run('ip', [
+  await ask('ip', [
     'link',
     'add',
     port,
@@ -94,11 +93,11 @@ export async function attachClient(name: string, address: string): Promise<Clien
     'netns',
     client.namespace,
   ]);
-  await run('ip', ['link', 'set', port, 'master', await l2Bridge(), 'up']);
+  await ask('ip', ['link', 'set', port, 'master', await l2Bridge(), 'up']);
   const inside = ['-n', client.namespace];
-  await run('ip', [...inside, 'addr', 'add', address, 'dev', client.interface]);
-  await run('ip', [...inside, 'link', 'set', 'lo', 'up']);
-  await run('ip', [...inside, 'link', 'set', client.interface, 'up']);
+  await ask('ip', [...inside, 'addr', 'add', address, 'dev', client.interface]);
+  await ask('ip', [...inside, 'link', 'set', 'lo', 'up']);
+  await ask('ip', [...inside, 'link', 'set', client.interface, 'up']);
   return client;
 }
 
@@ -112,13 +111,13 @@ export function clientNames(listed: string): string[] {
 
 export async function detachClient(name: string): Promise<void> {
   const { namespace } = clientOf(name);
-  if (!clientNames(await run('ip', ['netns', 'list'])).includes(name)) return;
+  if (!clientNames(await ask('ip', ['netns', 'list'])).includes(name)) return;
   // The port goes with its other end.
-  await run('ip', ['netns', 'del', namespace]);
+  await ask('ip', ['netns', 'del', namespace]);
 }
 
 /** Removes what attachClient made, and the network. Nodes must be gone. */
 export async function removeNetwork(): Promise<void> {
-  for (const name of clientNames(await run('ip', ['netns', 'list']))) await detachClient(name);
+  for (const name of clientNames(await ask('ip', ['netns', 'list']))) await detachClient(name);
   if (await exists(L2_NETWORK)) await podman(['network', 'rm', '--force', L2_NETWORK]);
 }

@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blockRules, hostEnd, readProcesses } from './faults.js';
-import { buildArguments, componentNames } from './images.js';
-import { readContainers } from './kind.js';
+import { buildArguments, componentNames, sourceLines } from './images.js';
+import { readContainers, revival } from './kind.js';
 import { filledIn } from './kubevirt.js';
 import { indexOf, travelling } from './load.js';
 import { readPodContainers } from './logs.js';
@@ -49,6 +49,15 @@ describe("the test cluster's images", () => {
     expect([...componentNames(list)]).to.deep.equal([
       ['registry.k8s.io/kube-proxy:v1.34.4', 'kube-proxy'],
       ['registry.k8s.io/coredns/coredns:v1.12.1', 'coredns'],
+    ]);
+  });
+
+  it('are based on the mirror that this machine uses', () => {
+    const targets =
+      'bookworm|contrib|http://m/debian/\nbookworm|main|http://m/debian/\nbookworm-security|main|http://s/\n';
+    expect(sourceLines(targets, ['bookworm', 'bookworm-updates', 'bookworm-security'])).to.deep.equal([
+      'deb http://m/debian/ bookworm main',
+      'deb http://s/ bookworm-security main',
     ]);
   });
 
@@ -105,6 +114,22 @@ describe("the test cluster's nodes", () => {
     expect(nodesInWords([{ name: killed?.name ?? '', state: 'exited', image: 'x' }, ...others])).to.equal(
       '2 of 4 nodes run; lockstep-worker is exited, lockstep-control-plane is missing',
     );
+  });
+
+  it('are brought back after a test, unless only new ones will do', () => {
+    const withState = (index: number, state: string) =>
+      running.map((node, place) => (place === index ? { ...node, state } : node));
+    expect(revival(running, 'x')).to.deep.equal([]);
+    expect(revival(withState(2, 'exited'), 'x')).to.deep.equal([['start', NODE_NAMES[2]]]);
+    expect(revival(withState(0, 'paused'), 'x')).to.deep.equal([['unpause', NODE_NAMES[0]]]);
+    expect(
+      revival(withState(0, 'exited'), 'x'),
+      'a control plane has its address in its certificates',
+    ).to.equal(null);
+    expect(revival(withState(1, 'created'), 'x')).to.equal(null);
+    expect(revival(running, 'y'), 'another image').to.equal(null);
+    expect(revival(running.slice(1), 'x'), 'a node is missing').to.equal(null);
+    expect(revival([], 'x')).to.equal(null);
   });
 
   it("are cut at the cable's other end", () => {

@@ -2,8 +2,7 @@
 // The programs of the cluster, built from Go modules whose checksums are in the repository (go/*/go.sum).
 import { chmod, copyFile, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { run } from '../../../cli/local/run.js';
-import { runLong } from './command.js';
+import { ask, runLong } from './command.js';
 import { folderStage, type FolderStage } from './folder-stage.js';
 import { GO_MODULES, KUBERNETES_VERSION, KUBEVIRT_VERSION, PROGRAMS } from './settings.js';
 import { fileInputs } from './stage.js';
@@ -118,7 +117,7 @@ async function goBuild(build: Build, folder: string): Promise<void> {
   );
   if (build.files === undefined) return;
   const template = ['list', '-m', '-f', '{{.Dir}}', build.files.module];
-  const source = (await run('go', ['-C', module, ...template])).trim();
+  const source = (await ask('go', ['-C', module, ...template])).trim();
   for (const path of build.files.paths) {
     // The module cache is read-only, and its modes with it.
     await copyFile(join(source, path), join(folder, basename(path)));
@@ -129,7 +128,7 @@ async function goBuild(build: Build, folder: string): Promise<void> {
 export async function programStage(build: Build): Promise<FolderStage> {
   const inputs = {
     ...(await fileInputs(join(GO_MODULES, build.name), ['.'])),
-    go: (await run('go', ['version'])).trim(),
+    go: (await ask('go', ['version'])).trim(),
     cgo: String(build.cgo),
     flags: linkerFlags(build.set),
     files: build.files?.paths.join(' ') ?? '',

@@ -2,11 +2,11 @@
 // What runs, in words.
 import { access } from 'node:fs/promises';
 import { messageOf } from '../../../cli/local/errors.js';
-import { run } from '../../../cli/local/run.js';
 import { nodeContainers, type NodeContainer } from './kind.js';
 import { kubectl } from './kubectl.js';
 import { clientNames } from './network.js';
 import { CACHE, KUBECONFIG, NODE_NAMES } from './settings.js';
+import { ask } from './command.js';
 
 /** The line about nodes. Pure. */
 export function nodesInWords(nodes: readonly NodeContainer[]): string {
@@ -42,7 +42,7 @@ export async function statusLines(): Promise<string[]> {
       kubectl(['get', 'kubevirt', 'kubevirt', '--namespace', 'kubevirt', '-o', `jsonpath=${available}`]),
     ),
   );
-  const clients = clientNames(await run('ip', ['netns', 'list']));
+  const clients = clientNames(await ask('ip', ['netns', 'list']));
   lines.push(`clients on the second network: ${clients.length === 0 ? 'none' : clients.join(', ')}`);
   lines.push(
     `kubeconfig: ${KUBECONFIG}${await access(KUBECONFIG).then(

@@ -14,7 +14,7 @@ import {
   type ImageStage,
   type ProgramFolders,
 } from './images.js';
-import { createCluster, deleteCluster, isUp } from './kind.js';
+import { createCluster, deleteCluster, isUp, nodesReady } from './kind.js';
 import { deployKubevirt, kubevirtAvailable } from './kubevirt.js';
 import { connectWorkers, deployNetwork } from './network.js';
 import { prepareMachine } from './machine.js';
@@ -86,6 +86,7 @@ export async function up(): Promise<void> {
   const { node, kubevirtFiles } = await prepare();
   if (await isUp(node.image)) {
     tell('the nodes run already');
+    await nodesReady();
   } else {
     await rememberUserfaultfd();
     await step('what is left of an earlier cluster is removed', deleteCluster);
