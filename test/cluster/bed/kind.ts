@@ -22,18 +22,20 @@ export interface NodeContainer {
   readonly image: string;
 }
 
-/** Reads lines of NAME STATE IMAGE. Pure. */
+interface Listed {
+  readonly Names: readonly string[];
+  readonly State: string;
+  readonly Image: string;
+}
+
+/** Reads podman's list in JSON; in its own formats the state is told in other words. Pure. */
 export function readContainers(listed: string): NodeContainer[] {
-  return listed.split('\n').flatMap((line) => {
-    const [name, state, image] = line.trim().split(/\s+/);
-    if (name === undefined || state === undefined || image === undefined) return [];
-    return [{ name, state, image }];
-  });
+  const containers = JSON.parse(listed) as readonly Listed[];
+  return containers.map(({ Names, State, Image }) => ({ name: Names[0] ?? '', state: State, image: Image }));
 }
 
 export async function nodeContainers(): Promise<NodeContainer[]> {
-  const format = '{{.Names}} {{.State}} {{.Image}}';
-  return readContainers(await podman(['ps', '--all', '--filter', `label=${LABEL}`, '--format', format]));
+  return readContainers(await podman(['ps', '--all', '--filter', `label=${LABEL}`, '--format', 'json']));
 }
 
 const kind = (args: readonly string[], timeoutMs: number): Promise<string> =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What earlier keys of a stage left behind: removed when a new one is made, so that the cache doesn't grow.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../cli/local/errors.js';
 import { podman } from './command.js';
@@ -13,10 +13,12 @@ export function othersOf(entries: readonly string[], name: string, key: string):
   return entries.filter((entry) => isOfStage(entry) && entry !== `${name}-${key}`);
 }
 
+/** Removes them but for the newest: two checkouts in turn don't take each other's away. */
 export async function removeOthers(folder: string, name: string, key: string): Promise<void> {
-  for (const other of othersOf(await readdir(folder), name, key)) {
-    await rm(join(folder, other), { recursive: true });
-  }
+  const others = othersOf(await readdir(folder), name, key).map((entry) => join(folder, entry));
+  const aged = await Promise.all(others.map(async (path) => ({ path, made: (await stat(path)).mtimeMs })));
+  aged.sort((one, other) => other.made - one.made);
+  for (const { path } of aged.slice(1)) await rm(path, { recursive: true });
 }
 
 /** Removes stage images under other keys than `key`. One that a container still uses stays, which is told. */

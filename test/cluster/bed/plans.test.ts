@@ -105,7 +105,10 @@ describe("the test cluster's nodes", () => {
   const running = NODE_NAMES.map((name) => ({ name, state: 'running', image: 'x' }));
 
   it('are read from podman and told in words', () => {
-    expect(readContainers('lockstep-worker running localhost/x:1\n\n')).to.deep.equal([
+    const listed = [
+      { Names: ['lockstep-worker'], State: 'running', Status: 'Up 5 minutes ago', Image: 'localhost/x:1' },
+    ];
+    expect(readContainers(JSON.stringify(listed))).to.deep.equal([
       { name: 'lockstep-worker', state: 'running', image: 'localhost/x:1' },
     ]);
     expect(nodesInWords([])).to.equal('no cluster is up');

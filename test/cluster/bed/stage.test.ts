@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderStage } from './folder-stage.js';
@@ -53,7 +53,7 @@ describe('a stage of the test cluster', () => {
     expect(await fileInputs(one, places)).to.not.deep.equal(await fileInputs(two, places));
   });
 
-  it('is made once, and its folder takes the place of the one before', async () => {
+  it('is made once, and of the folders before it the newest stays', async () => {
     let made = 0;
     const stage = (version: string) =>
       folderStage('thing', 'a moment', folder, { version }, async (part) => {
@@ -62,9 +62,12 @@ describe('a stage of the test cluster', () => {
       });
     expect(await ensure(stage('1'))).to.equal(true);
     expect(await ensure(stage('1'))).to.equal(false);
+    await utimes(stage('1').folder, 1, 1);
     expect(await ensure(stage('2'))).to.equal(true);
-    expect(made).to.equal(2);
-    expect(await readdir(folder)).to.deep.equal([`thing-${stage('2').key}`]);
+    expect(await ensure(stage('3'))).to.equal(true);
+    expect(made).to.equal(3);
+    const left = ['2', '3'].map((version) => `thing-${stage(version).key}`);
+    expect(await readdir(folder)).to.have.members(left);
   });
 
   it('that failed half-way is not there, and is made anew', async () => {
