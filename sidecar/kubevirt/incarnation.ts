@@ -91,7 +91,9 @@ export async function openIncarnation(
 function checkNode(): void {
   const { error } = probeUserfaultfd();
   if (error === null) return;
-  throw new Refusal(error.code, `this node cannot clone a guest: ${error.message}`, { cause: error });
+  const cure = 'set nodePreparation.enabled in the chart, or vm.unprivileged_userfaultfd=1 on the node';
+  const words = `this node cannot clone a guest: ${cure} (${error.message})`;
+  throw new Refusal(error.code, words, { cause: error });
 }
 
 interface Own {

@@ -63,7 +63,7 @@ class Cluster {
     rmSync(RUN_ROOT, { recursive: true, force: true });
     makeBundle();
     const password = newPassword();
-    mkdirSync(layout.dir, { recursive: true, mode: 0o700 });
+    mkdirSync(layout.dir, { recursive: true });
     for (const host of layout.hosts) mkdirSync(host.dir, { recursive: true });
     await makeNetwork(layout);
     await prepareStore(layout, password);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { REPO } from '../../../cli/local/layout.js';
 import { niced, QEMU_NICE } from '../../../cli/local/plan.js';
 import { placed } from '../../../cli/local/processes.js';
+import { asKubeVirtsUser, giveToKubeVirtsUser } from './user.js';
 import { Qmp } from '../../../sidecar/io/qmp/client.js';
 import { recorded } from '../../../sidecar/kubevirt/argv/test/recorded.js';
 
@@ -80,6 +81,7 @@ export class LibvirtStandIn {
     const { dir, netns, tap, bundle, doorSocket } = domain;
     const monitor = join(dir, 'monitor.sock');
     writeFileSync(join(dir, 'master-key.aes'), randomBytes(KEY_BYTES), { mode: 0o600 });
+    giveToKubeVirtsUser(dir);
     const prepare = [
       `tap:${FDS.tap}=${tap}`,
       `listen:${FDS.monitor}=${monitor}`,
@@ -88,7 +90,12 @@ export class LibvirtStandIn {
       `append:${FDS.serialLog}=${this.serialLog}`,
     ];
     const [file = '', ...args] = placed(
-      niced(QEMU_NICE, [START, ...prepare, '--', DOOR, ...commandLine(domain).slice(1)]),
+      niced(QEMU_NICE, [
+        START,
+        ...prepare,
+        '--',
+        ...asKubeVirtsUser([DOOR, ...commandLine(domain).slice(1)]),
+      ]),
       { netns },
     );
     const log = openSync(this.log, 'a');

@@ -11,6 +11,7 @@ import { placed } from '../../../cli/local/processes.js';
 import type { ChannelTls } from '../../../sidecar/io/channel/tls.js';
 import { epitaphSchema, type Epitaph } from '../../../sidecar/observe/status-schema.js';
 import { LibvirtStandIn, type Domain } from './libvirt.js';
+import { asKubeVirtsUser, giveToKubeVirtsUser } from './user.js';
 import type { Target } from './operator-messages.js';
 
 const MAIN = join(REPO, 'build/sidecar/kubevirt/main.js');
@@ -46,6 +47,7 @@ export class Pod {
     writeFileSync(join(secret, 'tls.crt'), plan.keys.cert);
     writeFileSync(join(secret, 'tls.key'), plan.keys.key);
     this.terminationLog = join(dir, 'termination-log');
+    giveToKubeVirtsUser(dir, runDir);
     this.sidecar = this.launch(secret);
     this.target = { name, host: host.ip, vm };
     this.libvirt = new LibvirtStandIn({
@@ -92,7 +94,8 @@ export class Pod {
   private launch(secret: string): ChildProcess {
     const { host, runDir } = this.plan;
     const options = ['--settings', secret, '--run', runDir, '--termination-log', this.terminationLog];
-    const command = niced(SIDECAR_NICE, [process.execPath, '--enable-source-maps', MAIN, ...options]);
+    const program = [process.execPath, '--enable-source-maps', MAIN, ...options];
+    const command = niced(SIDECAR_NICE, asKubeVirtsUser(program));
     const [file = '', ...args] = placed(command, { netns: host.netns });
     const log = openSync(this.sidecarLog, 'a');
     const child = spawn(file, args, {
