@@ -22,6 +22,11 @@ export class FakeWatch {
     private readonly close: () => void,
   ) {}
 
+  /** `api/v1/pods` */
+  get table(): string {
+    return this.scope.table;
+  }
+
   tell(change: Change): void {
     const { table, namespace, selects } = this.scope;
     const { metadata } = change.last;
