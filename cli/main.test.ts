@@ -1,10 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the program answers to nonsense: a sentence, and an exit code that scripts can tell apart.
 import { expect } from 'chai';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, endingOf } from './exit-codes.js';
 import { LocalError } from './local/errors.js';
+
+const MAIN = join(import.meta.dirname, 'main.js');
+
+/** A log of so many events, as QEMU leaves it when it is killed. */
+async function withLog(events: number, use: (file: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-main-'));
+  try {
+    const file = join(folder, 'log');
+    writeFileSync(file, Buffer.concat([Buffer.alloc(12), Buffer.alloc(events, 1)]));
+    await use(file);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 interface Said {
   readonly code: number;
@@ -14,7 +31,7 @@ interface Said {
 
 function lockstep(...args: string[]): Promise<Said> {
   return new Promise((done) => {
-    execFile(process.execPath, [join(import.meta.dirname, 'main.js'), ...args], (error, out, err) => {
+    execFile(process.execPath, [MAIN, ...args], (error, out, err) => {
       done({ code: error === null ? 0 : Number(error.code), out, err });
     });
   });
@@ -66,6 +83,43 @@ describe('lockstep', function () {
       expect(said.out).to.equal('');
     });
   }
+
+  for (const line of ['--help', 'check', 'check -o json', 'log dump LOG', 'log summary LOG']) {
+    it(`says in a sentence that what '${line}' has to say finds no room`, async () => {
+      await withLog(100, async (log) => {
+        const full = openSync('/dev/full', 'w');
+        try {
+          const args = line.split(' ').map((word) => (word === 'LOG' ? log : word));
+          const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', full, 'pipe'] });
+          let err = '';
+          child.stderr?.on('data', (text) => (err += String(text)));
+          const [code] = (await once(child, 'close')) as [number];
+          expect(err).to.match(
+            /^lockstep: standard output cannot be written: no space left .*\(ENOSPC\)\.\n/,
+          );
+          expect(err).not.to.match(/^ +at /m);
+          expect(code).to.equal(EXIT.failed);
+        } finally {
+          closeSync(full);
+        }
+      });
+    });
+  }
+
+  it('stops when nobody reads a dump any more, long before the log ends', async () => {
+    const events = 5_000_000;
+    await withLog(events, async (log) => {
+      const child = spawn(process.execPath, [MAIN, 'log', 'dump', log], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let err = '';
+      child.stderr.on('data', (text) => (err += String(text)));
+      await once(child.stdout, 'data');
+      child.stdout.destroy();
+      const [code] = (await once(child, 'close')) as [number];
+      expect([code, err]).to.deep.equal([EXIT.ok, '']);
+    });
+  });
 
   it('tells its verbs and exit codes', async () => {
     const said = await lockstep('--help');

@@ -2,15 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // lockstep: the command-line program. One file per verb in verbs/; this one puts them together.
 import { Command } from 'commander';
-import { endingOf, EXIT_CODES_HELP } from './exit-codes.js';
-import { systemCode } from './local/errors.js';
+import { EXIT, endingOf, EXIT_CODES_HELP } from './exit-codes.js';
 import { addCheck } from './verbs/check.js';
 import { addDemo } from './verbs/demo.js';
 import { addDown } from './verbs/down.js';
 import { addHostVerbs } from './verbs/hosts.js';
 import { addLog } from './verbs/log.js';
+import { OutputClosed, watchOutput } from './verbs/output.js';
 import { addProtect } from './verbs/protect.js';
 import { addStatus } from './verbs/status.js';
+import { stopFor } from './verbs/stopping.js';
 import { addTestFailover } from './verbs/failover.js';
 import { addUp } from './verbs/up.js';
 
@@ -39,21 +40,21 @@ function makeProgram(): Command {
   return program;
 }
 
-/** `lockstep status --watch | head`: who does not want more is not an error. */
-function endQuietlyWhenClosed(): void {
-  process.stdout.on('error', (error) => {
-    if (systemCode(error) === 'EPIPE') process.exit(0);
-    throw error;
-  });
+/** Tells a failure, and with it how the program ends. */
+function tell(error: unknown): number {
+  if (error instanceof OutputClosed) return EXIT.ok;
+  const { exitCode, words } = endingOf(error);
+  if (words !== '') process.stderr.write(`lockstep: ${words}\n`);
+  return exitCode;
 }
 
 async function main(): Promise<void> {
-  endQuietlyWhenClosed();
+  watchOutput((failure) => {
+    if (!stopFor(failure)) process.exit(tell(failure));
+  });
   await makeProgram().parseAsync();
 }
 
 main().catch((error: unknown) => {
-  const { exitCode, words } = endingOf(error);
-  if (words !== '') process.stderr.write(`lockstep: ${words}\n`);
-  process.exitCode = exitCode;
+  process.exitCode = tell(error);
 });

@@ -7,7 +7,7 @@ import { loadPair } from '../local/settings.js';
 import { observeHost } from '../local/observe.js';
 import { RUN_SETUP } from '../check/finding.js';
 import { outputOption, pairOption, wholeNumber } from './options.js';
-import { print, say } from './talk.js';
+import { print, say, write } from './talk.js';
 
 const POSITION = wholeNumber(0, Number.MAX_SAFE_INTEGER);
 /** A host's name, as in `status`; anything else is a file. */
@@ -43,7 +43,7 @@ function asLocal(log: typeof Log, error: unknown): unknown {
 async function withLog(
   what: string,
   options: { readonly pair: string; readonly base?: number },
-  read: (log: typeof Log, source: Log.LogSource) => void,
+  read: (log: typeof Log, source: Log.LogSource) => void | Promise<void>,
 ): Promise<void> {
   const log = await loadLog();
   const file = await fileOf(what, options.pair);
@@ -52,7 +52,7 @@ async function withLog(
     try {
       if (!source.beginKnown)
         say('the ring has been overwritten: reading begins where events can be made out');
-      read(log, source);
+      await read(log, source);
     } finally {
       source.close();
     }
@@ -71,16 +71,45 @@ interface DumpOptions {
   readonly output: 'text' | 'json';
 }
 
-function dumpSource(log: typeof Log, source: Log.LogSource, options: DumpOptions): void {
+/** Lines are handed on when so many characters have come together, or the log has ended. */
+const WRITE_CHARS = 64 * 1024;
+
+/** The lines of a dump, several at once; ends with what is to be said of the log's end. */
+function* dumped(
+  log: typeof Log,
+  source: Log.LogSource,
+  options: DumpOptions,
+): Generator<string, string | null, undefined> {
   const kinds = options.kinds === undefined ? null : log.parseKinds(options.kinds);
   const all = log.events(source, { kinds, from: options.from, to: options.to });
+  let text = '';
+  let remark: string | null = null;
   for (let shown = 0; shown < (options.count ?? Number.POSITIVE_INFINITY); shown++) {
     const { value, done } = all.next();
     if (done === true) {
-      if (value.incompleteBytes > 0) say(`the last ${value.incompleteBytes} bytes are an incomplete event`);
+      if (value.incompleteBytes > 0)
+        remark = `the last ${value.incompleteBytes} bytes are an incomplete event`;
+      break;
+    }
+    text += `${options.output === 'json' ? JSON.stringify(log.eventToJson(value)) : log.describeEvent(value)}\n`;
+    if (text.length < WRITE_CHARS) continue;
+    yield text;
+    text = '';
+  }
+  if (text !== '') yield text;
+  return remark;
+}
+
+/** Each piece waits until the one before has been taken: a reader that is slow holds the reading, one that leaves ends it. */
+async function dumpSource(log: typeof Log, source: Log.LogSource, options: DumpOptions): Promise<void> {
+  const pieces = dumped(log, source, options);
+  for (;;) {
+    const { value, done } = pieces.next();
+    if (done === true) {
+      if (value !== null) say(value);
       return;
     }
-    print(options.output === 'json' ? JSON.stringify(log.eventToJson(value)) : log.describeEvent(value));
+    await write(value);
   }
 }
 

@@ -14,6 +14,14 @@ export const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
+/** As `print`, without a line's end; resolves when it was taken. What cannot be written ends the program (output.ts). */
+export const write = (text: string): Promise<void> =>
+  new Promise((taken) => {
+    process.stdout.write(text, (error) => {
+      if (!(error instanceof Error)) taken();
+    });
+  });
+
 /** Asks before a dangerous verb, when a person sits there and has not said `--yes`. */
 export async function confirm(question: string, yes: boolean | undefined): Promise<void> {
   if (yes === true || !process.stdin.isTTY) return;

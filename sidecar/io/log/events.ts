@@ -56,7 +56,7 @@ function fault(source: LogSource, lsn: number, code: EventFault, bytes: Uint8Arr
 
 /**
  * Every event from the source's begin on. Memory is bounded by one window.
- * @throws LogError EVENT_KIND, EVENT_LENGTH, EVENT_FIELD with the position; LOG_LOST
+ * @throws LogError EVENT_KIND, EVENT_LENGTH, EVENT_FIELD with the position; LOG_READ
  */
 export function* walk(source: LogSource): Generator<EventCursor, LogEnd, undefined> {
   const out = new Uint32Array(SCAN_EVENTS * SCAN_WORDS);

@@ -24,7 +24,7 @@ export interface LogSource {
   readonly end: number;
   /** False when `begin` was found by trying where events can be read from, and may not be a real beginning. */
   readonly beginKnown: boolean;
-  /** Up to WINDOW_BYTES bytes from `lsn` on, fewer only at the end; valid until the next read. @throws LOG_LOST */
+  /** Up to WINDOW_BYTES bytes from `lsn` on, fewer only at the end; valid until the next read. @throws LOG_READ */
   read(lsn: number): Uint8Array;
   close(): void;
 }
@@ -68,26 +68,40 @@ class FileSource implements LogSource {
   }
 }
 
+/** So often a ring that QEMU is writing is looked at anew before it counts as too fast to be read. */
+const COPY_TRIES = 8;
+
+/**
+ * A ring as it was at one moment. It is copied at once (it is in memory, and of bounded size): what is read piece by piece
+ * from one in use is overwritten before anybody has read it.
+ */
 class RingSource implements LogSource {
   readonly end: number;
   readonly begin: number;
   readonly beginKnown: boolean;
-  readonly #window = Buffer.allocUnsafe(WINDOW_BYTES);
+  readonly #copy: Buffer;
+  /** LSN of the copy's first byte. */
+  readonly #base: number;
 
   constructor(
     readonly path: string,
-    private readonly ring: Ring,
+    ring: Ring,
   ) {
-    const { produced, consumed, cloneLsn, liveLsn, reclaimed, start, state } = ring.snapshot();
-    this.end = produced;
+    const { cloneLsn, consumed, liveLsn, reclaimed, start, state } = ring.snapshot();
+    const isLive = start === 'replay' && state === 'live';
     // A replayed ring begins at `reclaimed`, until the VM is live and gives back what its own backup has received.
-    const begins = start === 'replay' && (state !== 'live' || reclaimed <= liveLsn);
-    const oldest = Math.max(LOG_HEADER_BYTES, produced - ring.ringBytes, begins ? reclaimed : 0);
-    const boundaries = [LOG_HEADER_BYTES, cloneLsn, consumed, liveLsn, ...(begins ? [reclaimed] : [])];
-    const usable = boundaries.filter((lsn) => lsn >= oldest && lsn <= produced);
-    if (produced <= oldest) usable.push(produced);
+    const begins = start === 'replay' && (!isLive || reclaimed <= liveLsn) ? reclaimed : null;
+    // Below a clone's position nothing was ever written; where that was is forgotten, but it is not behind `liveLsn`.
+    const floor = begins ?? (isLive ? liveLsn : LOG_HEADER_BYTES);
+    const { base, bytes } = copyOf(path, ring, Math.max(LOG_HEADER_BYTES, floor));
+    this.#base = base;
+    this.#copy = bytes;
+    this.end = base + bytes.byteLength;
+    const boundaries = [floor, cloneLsn, isLive ? liveLsn : consumed];
+    const usable = boundaries.filter((lsn) => lsn >= base && lsn <= this.end);
+    if (this.end <= base) usable.push(this.end);
     this.beginKnown = usable.length > 0;
-    this.begin = this.beginKnown ? Math.min(...usable) : this.#firstEvent(oldest);
+    this.begin = this.beginKnown ? Math.min(...usable) : this.#firstEvent(base);
   }
 
   /** The first position from which many events follow one another. */
@@ -102,26 +116,40 @@ class RingSource implements LogSource {
     throw new LogError('LOG_NO_EVENT', `${this.path}: no event begins after position ${oldest}`, oldest);
   }
 
-  /** A copy, so that what QEMU overwrites meanwhile is noticed before anyone believes it. */
   read(lsn: number): Uint8Array {
-    const bytes = this.#copy(lsn);
-    if (bytes === null || !this.ring.holds(lsn))
-      throw new LogError('LOG_LOST', `${this.path}: QEMU overwrote position ${lsn} before it was read`, lsn);
-    return bytes;
+    const at = lsn - this.#base;
+    return this.#copy.subarray(at, at + WINDOW_BYTES);
   }
 
-  #copy(lsn: number): Uint8Array | null {
-    try {
-      const view = this.ring.view(lsn, Math.min(this.end, lsn + WINDOW_BYTES));
-      return this.#window.subarray(0, view.copy(this.#window));
-    } catch (error) {
-      if (error instanceof AddonError && error.code === 'RING_LOG_LOST') return null;
-      throw error;
-    }
-  }
-
+  /** The ring itself was closed when it had been copied. */
   close(): void {
-    this.ring.close();
+    return;
+  }
+}
+
+/**
+ * What a ring holds from `floor` on. QEMU may overwrite the oldest bytes while they are copied: those are left out.
+ * @throws LOG_LOST when it is faster than the copying
+ */
+function copyOf(path: string, ring: Ring, floor: number): { base: number; bytes: Buffer } {
+  for (let tries = 0; tries < COPY_TRIES; tries++) {
+    const end = ring.produced;
+    const from = Math.min(end, Math.max(floor, end - ring.ringBytes));
+    const bytes = tryCopy(ring, from, end);
+    // An event that is being written lies behind the head: over the oldest of a ring that has gone round.
+    const held = Math.max(from, ring.produced + EVENT_BYTES_MAX - ring.ringBytes);
+    if (bytes !== null && (held === from || held < end))
+      return { base: held, bytes: bytes.subarray(held - from) };
+  }
+  throw new LogError('LOG_LOST', `${path}: QEMU overwrites the ring faster than it can be copied`, null);
+}
+
+function tryCopy(ring: Ring, from: number, to: number): Buffer | null {
+  try {
+    return Buffer.from(ring.view(from, to));
+  } catch (error) {
+    if (error instanceof AddonError && error.code === 'RING_LOG_LOST') return null;
+    throw error;
   }
 }
 
@@ -175,7 +203,7 @@ export interface OpenOptions {
 
 /**
  * Opens a ring file (also one in use; it is only read), a log that QEMU wrote, or a piece of one.
- * @throws LogError LOG_READ, LOG_VERSION, LOG_NO_EVENT; AddonError for a broken ring
+ * @throws LogError LOG_READ, LOG_VERSION, LOG_NO_EVENT, LOG_LOST; AddonError for a broken ring
  */
 export function openLog(path: string, options: OpenOptions): LogSource {
   const fd = openFile(path);
@@ -197,8 +225,7 @@ function openRing(path: string): LogSource {
   const ring = Ring.open(path, { readOnly: true });
   try {
     return new RingSource(path, ring);
-  } catch (error) {
+  } finally {
     ring.close();
-    throw error;
   }
 }
