@@ -85,6 +85,11 @@ describe("a primary's command line, from a real libvirt's", () => {
     expect(all).to.include('"prealloc":true');
   });
 
+  it('logs what people type: the console is of the kind that QEMU records', () => {
+    expect(valuesOf(argv, 'serial')).to.deep.equal(['chardev:charserial0']);
+    expect(argv.join(' ')).to.not.include('isa-serial');
+  });
+
   it('gives machines of Enterprise Linux the name that ours has', () => {
     const [machine] = valuesOf(record(changed('pc-q35-10.0', 'pc-q35-rhel9.6.0')), 'machine');
     expect(machine).to.match(/^pc-q35-10\.0,/);
@@ -184,6 +189,18 @@ describe('what cannot be protected is refused by name, with what to change', () 
     ['shared memory', changed('memory-backend-ram', 'memory-backend-memfd'), /^memory: .*hugepages/],
     ['another chipset', changed('pc-q35-10.0', 'pc-i440fx-10.0'), /^machine: .*q35/],
     ['EFI variables', changed('acpi=on', 'acpi=on,pflash0=libvirt-pflash0-format'), /^firmware: .*efi/],
+    [
+      'a second serial port',
+      withDevice({ driver: 'isa-serial', chardev: 'charserial1', index: 1 }),
+      /^device: .*one console/,
+    ],
+    [
+      'a channel to the host',
+      withDevice({ driver: 'virtserialport', name: 'org.github.vhostmd.1' }),
+      /^device: channel org.github.vhostmd.1 .*downwardMetrics/,
+    ],
+    ['a device with the name of something else', withDevice({ driver: 'constructor' }), /^device: /],
+    ['an option with the name of something else', [...PRIMARY, '-toString', 'x'], /^option: /],
     ['a device that nobody knows', withDevice({ driver: 'new-thing-pci' }), /^device: .*new-thing/],
     ['an option that nobody knows', [...PRIMARY, '-plugin', 'x'], /^option: .*-plugin/],
     ['half an option', [...PRIMARY, '-device'], /^argument: .*-device/],
@@ -200,11 +217,43 @@ describe('what cannot be protected is refused by name, with what to change', () 
   }
 
   it('never with anything but a sentence, whatever the command line', () => {
-    const word = fc.oneof(fc.constantFrom(...PRIMARY), fc.string());
+    const word = fc.oneof(
+      fc.constantFrom(...PRIMARY),
+      fc.string(),
+      fc.json().map((text) => `{"driver":${text}}`),
+    );
     fc.assert(
       fc.property(fc.array(word, { maxLength: 40 }), (words) => {
         codeOf(() => record(['qemu', ...words]));
+        codeOf(() => replay(['qemu', ...words]));
       }),
+    );
+  });
+
+  it('wherever a word of a real command line is changed, lost, doubled or put elsewhere', () => {
+    const index = fc.nat(PRIMARY.length - 1);
+    const change = fc.tuple(fc.constantFrom('cut', 'lose', 'double', 'swap'), index, index, fc.nat(80));
+    const apply = (words: string[], [how, at, other, length]: [string, number, number, number]): string[] => {
+      const word = words[at] ?? '';
+      if (how === 'cut') return words.with(at, word.slice(0, length));
+      if (how === 'swap') return words.with(at, words[other] ?? '').with(other, word);
+      return words.toSpliced(at, 1, ...(how === 'double' ? [word, word] : []));
+    };
+    fc.assert(
+      fc.property(change, (one) => {
+        const argv = apply(PRIMARY, one);
+        codeOf(() => replay(argv));
+        codeOf(() => {
+          const made = record(argv);
+          // What was taken is protected all the same.
+          expect(valuesOf(made, 'accel').at(-1)).to.equal('tcg');
+          expect(valuesOf(made, 'netdev')).to.have.length(1);
+          expect(made.join(' '))
+            .to.match(/rr=record/)
+            .and.not.match(/rng-random|"type":"tap"|isa-serial/);
+        });
+      }),
+      { numRuns: 500 },
     );
   });
 });

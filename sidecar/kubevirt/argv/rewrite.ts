@@ -11,7 +11,7 @@ import {
   shimEnvironment as shimSwitches,
   type Mode,
 } from '../../qemu/arguments.js';
-import { isOfMachine, machineOptions, type MachineOptions } from './machine.js';
+import { isOfMachine, machineOptions, SERIAL_PREFIX, type MachineOptions } from './machine.js';
 import { ArgvError, formatOptions, parseKeys, parseOptions, textOf, type Option } from './options.js';
 
 /** Of one start of QEMU. */
@@ -93,6 +93,19 @@ function netdevOf(host: readonly Option[]): string {
   return id;
 }
 
+type Reference = readonly [kind: 'chardev' | 'netdev', id: string];
+
+/** The bindings that an option of the machine leans on. */
+function referencesOf({ name, value }: Option): Reference[] {
+  if (name === 'serial') return [['chardev', (value ?? '').slice(SERIAL_PREFIX.length)]];
+  if (name !== 'device') return [];
+  const keys = parseKeys(value ?? '', 'driver');
+  return (['chardev', 'netdev'] as const).flatMap((kind): Reference[] => {
+    const id = textOf(keys, kind);
+    return id === undefined ? [] : [[kind, id]];
+  });
+}
+
 /** Names of what devices lean on must be there among the bindings: libvirt would look for them later. */
 function checkReferences(machine: readonly Option[], host: readonly Option[]): void {
   const idsOf = (kind: string): Set<string | undefined> =>
@@ -102,18 +115,14 @@ function checkReferences(machine: readonly Option[], host: readonly Option[]): v
         .map(({ value }) => textOf(parseKeys(value ?? '', 'type'), 'id')),
     );
   const there = { chardev: idsOf('chardev'), netdev: idsOf('netdev') };
-  for (const { value } of machine.filter(({ name }) => name === 'device')) {
-    const keys = parseKeys(value ?? '', 'driver');
-    for (const kind of ['chardev', 'netdev'] as const) {
-      const id = textOf(keys, kind);
-      if (id === undefined || there[kind].has(id)) continue;
-      throw new ArgvError(
-        'machineDiffers',
-        `the primary's machine has a device at ${kind} ${id}, which libvirt did not make here: ` +
-          'are both nodes of the same KubeVirt release?',
-      );
-    }
-  }
+  const missing = machine.flatMap(referencesOf).find(([kind, id]) => !there[kind].has(id));
+  if (missing === undefined) return;
+  const [kind, id] = missing;
+  throw new ArgvError(
+    'machineDiffers',
+    `the primary's machine has a device at ${kind} ${id}, which libvirt did not make here: ` +
+      'are both nodes of the same KubeVirt release?',
+  );
 }
 
 function assemble(
