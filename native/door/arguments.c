@@ -28,15 +28,17 @@ static bool is_no_machine(const char *value)
     return begins(type, "none") && (type[4] == '\0' || type[4] == ',');
 }
 
+/* Only what cannot be a guest's: a guest's kernel arguments may say -version, too. */
 bool is_probe(char *const *argv)
 {
     size_t i;
 
+    if (argv[1] && !argv[2]) {
+        return is_option(argv[1], "version") || is_option(argv[1], "help") ||
+               is_option(argv[1], "h");
+    }
+    /* Nor can a guest write this: of two words in a row, at most one is a value. */
     for (i = 1; argv[i]; i++) {
-        if (is_option(argv[i], "version") || is_option(argv[i], "help") ||
-            is_option(argv[i], "h")) {
-            return true;
-        }
         if ((is_option(argv[i], "machine") || is_option(argv[i], "M")) && argv[i + 1] &&
             is_no_machine(argv[i + 1])) {
             return true;

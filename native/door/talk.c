@@ -24,6 +24,17 @@ long long now_ms(void)
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Neither connecting (before a full queue) nor sending (to one that does not read) waits longer. */
+static bool bound_waiting(int fd, long long deadline_ms)
+{
+    const long long left_ms = deadline_ms - now_ms();
+    /* A time of 0 would mean for ever. */
+    const struct timeval left = {.tv_sec = left_ms > 0 ? left_ms / 1000 : 0,
+                                 .tv_usec = left_ms > 0 ? left_ms % 1000 * 1000 : 1};
+
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) == 0;
+}
+
 const char *talk_connect(const char *path, long long deadline_ms, int *socket_fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -36,7 +47,7 @@ const char *talk_connect(const char *path, long long deadline_ms, int *socket_fd
         const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         int why;
 
-        if (fd < 0) {
+        if (fd < 0 || !bound_waiting(fd, deadline_ms)) {
             return "no socket can be had";
         }
         if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) {
@@ -80,19 +91,30 @@ static ssize_t send_first(int socket_fd, const struct writer *request, const int
     return sendmsg(socket_fd, &message, MSG_NOSIGNAL);
 }
 
+static const char *not_sent(void)
+{
+    switch (errno) {
+    case EBADF:
+        return "a tap that libvirt names is not open";
+    case EAGAIN:
+        return "the sidecar did not take the question in time";
+    default:
+        return "the sidecar did not take the question";
+    }
+}
+
 const char *talk_send(int socket_fd, const struct writer *request, const int *fds, int fd_count)
 {
     size_t sent;
     ssize_t bytes = send_first(socket_fd, request, fds, fd_count);
 
     if (bytes < 0) {
-        return errno == EBADF ? "a tap that libvirt names is not open"
-                              : "the sidecar did not take the question";
+        return not_sent();
     }
     for (sent = (size_t)bytes; sent < request->length; sent += (size_t)bytes) {
         bytes = send(socket_fd, request->bytes + sent, request->length - sent, MSG_NOSIGNAL);
         if (bytes < 0) {
-            return "the sidecar did not take the question";
+            return not_sent();
         }
     }
     return NULL;

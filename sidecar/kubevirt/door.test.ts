@@ -3,12 +3,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { execFileSync, spawn } from 'node:child_process';
-import { fstatSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { listenUnix } from '../../native/addon/index.js';
 import { decodeRequest, encodeAnswer, serveDoor } from './door.js';
 import type { StartAnswer, StartRequest } from './start.js';
 
@@ -151,6 +152,24 @@ describe('the door', function () {
     expect(ran.words).to.include('no sidecar has opened its socket in time');
   });
 
+  for (const words of ['-version', '--help', '-machine']) {
+    it(`takes no guest for a question, whatever its kernel is told: ${words}`, async () => {
+      const ran = await call(['-machine', 'q35', '-append', words, '-device', 'none'], [], 200);
+      expect(ran.code).to.equal(1);
+      expect(ran.words).to.include('no sidecar');
+    });
+  }
+
+  it('starts nothing before a sidecar that hangs, after a bounded time, however many wait', async () => {
+    const listener = listenUnix(path); // a queue of two
+    close = () => {
+      closeSync(listener);
+    };
+    const all = await Promise.all(['-S', '-S', '-S', '-S'].map((word) => call([word], [], 500)));
+    expect(all.map(({ code }) => code)).to.deep.equal([1, 1, 1, 1]);
+    for (const { words } of all) expect(words).to.match(/in time$/);
+  });
+
   it('waits for a sidecar that is still starting', async () => {
     const running = call(['-S']);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -163,6 +182,23 @@ describe('the door', function () {
     const ran = await call(['-netdev', 'tap,fd=77,id=x']);
     expect(ran.code).to.equal(1);
     expect(ran.words).to.include('a tap that libvirt names is not open');
+  });
+
+  it('goes on after an answer that cannot be sent, and after somebody who is no door', async () => {
+    const errors: string[] = [];
+    const answers = [['a\0b'], Array<string>(5_000).fill('-S'), ['-S']];
+    await serve(() => Promise.resolve({ argv: answers.shift() ?? [], env: {} }), errors);
+    expect((await call(['-S'])).words).to.include('NUL');
+    expect((await call(['-S'])).words).to.include('too long for the door');
+    for (const bytes of [Buffer.of(255, 255, 255, 255), Buffer.of(0, 0)]) {
+      const stranger = connect(path, () => stranger.end(bytes));
+      stranger.on('error', () => undefined);
+    }
+    expect((await call(['-S'])).code).to.equal(0);
+    expect(errors).to.have.members([
+      'the door says too much',
+      'the door went away in the middle of its question',
+    ]);
   });
 
   it('asks one after the other', async () => {
@@ -224,15 +260,53 @@ describe('the door', function () {
 });
 
 describe('the door’s wire', () => {
-  it('refuses what no door sends', () => {
+  const u32 = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    return bytes;
+  };
+  const request = (argv: readonly string[], env: readonly string[], fds: readonly number[]): Buffer =>
+    Buffer.concat([
+      ...[1, argv.length, env.length, fds.length].map(u32),
+      Buffer.from([...argv, ...env].map((one) => `${one}\0`).join('')),
+      ...fds.map(u32),
+    ]);
+  const string = fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0'));
+  const parts = fc.tuple(fc.array(string), fc.array(string), fc.array(fc.nat(1023), { maxLength: 16 }));
+
+  it('carries every command line', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        try {
-          decodeRequest(Buffer.from(bytes));
-        } catch (error) {
-          expect(error).to.have.property('code', 'LOCKSTEP_DOOR');
+      fc.property(parts, ([argv, names, fds]) => {
+        const read = decodeRequest(
+          request(
+            argv,
+            names.map((name) => `X${name.replaceAll('=', '')}=${name}`),
+            fds,
+          ),
+        );
+        expect(read.argv).to.deep.equal(argv);
+        expect(Object.values(read.env)).to.have.members([...new Set(names)]);
+        expect(read.fds).to.deep.equal(fds);
+      }),
+    );
+  });
+
+  it('refuses what no door sends, wherever it is wrong', () => {
+    const change = fc.record({ at: fc.nat(), byte: fc.nat(255), keep: fc.nat() });
+    fc.assert(
+      fc.property(parts, change, ([argv, env, fds], { at, byte, keep }) => {
+        const bytes = request(argv, env, fds);
+        bytes[at % bytes.length] = byte;
+        for (const body of [bytes, bytes.subarray(0, keep % bytes.length)]) {
+          try {
+            const read = decodeRequest(body);
+            expect(read.fds.length).to.be.at.most(16);
+          } catch (error) {
+            expect(error).to.have.property('code', 'LOCKSTEP_DOOR');
+          }
         }
       }),
+      { numRuns: 1_000 },
     );
   });
 

@@ -5,9 +5,11 @@
  */
 import { closeSync, unlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   acceptUnix,
   AddonError,
+  FDS_MAX,
   FDS_TIMEOUT_MS_MAX,
   listenUnix,
   recvFds,
@@ -31,12 +33,18 @@ const VERSION = 1;
 const START = 0;
 const REFUSED = 1;
 const U32_BYTES = 4;
-const HEADER_BYTES = 5 * U32_BYTES;
+/** Version, numbers of arguments, variables and descriptors. */
+const REQUEST_HEAD_BYTES = 4 * U32_BYTES;
 const MESSAGE_BYTES_MAX = 1024 * 1024;
 const STRINGS_MAX = 4096;
 const PIECE_BYTES_MAX = 65536;
-/** Who came says all at once. */
+/** A sentence for people. */
+const REFUSAL_CHARS_MAX = 4_000;
+/** Who came says all at once, and takes the answer at once. */
 const REQUEST_MS_MAX = 2_000;
+const ANSWER_MS_MAX = 2_000;
+/** Between two tries when no connection can be taken (no descriptors): what is missing comes back by itself. */
+const ACCEPT_PAUSE_MS = 1_000;
 
 /** What a request says: its strings, and which numbers its descriptors have in `argv`. @throws DoorError */
 export function decodeRequest(body: Buffer): {
@@ -44,21 +52,20 @@ export function decodeRequest(body: Buffer): {
   readonly env: Record<string, string>;
   readonly fds: number[];
 } {
-  const counts = [0, 1, 2, 3].map((index) =>
-    body.length < HEADER_BYTES - U32_BYTES ? -1 : body.readUInt32BE(index * U32_BYTES),
+  if (body.length < REQUEST_HEAD_BYTES) throw new DoorError('the door garbles its question');
+  const [version = 0, argc = 0, envc = 0, fdc = 0] = [0, 1, 2, 3].map((index) =>
+    body.readUInt32BE(index * U32_BYTES),
   );
-  const [version = -1, argc = 0, envc = 0, fdc = 0] = counts;
   if (version !== VERSION) throw new DoorError(`the door speaks version ${version} instead of ${VERSION}`);
   if (argc > STRINGS_MAX || envc > STRINGS_MAX) throw new DoorError('the door sends too many strings');
-  const fdBytes = fdc * U32_BYTES;
-  const text = body.subarray(HEADER_BYTES - U32_BYTES, Math.max(0, body.length - fdBytes));
-  const strings = text.toString('utf8').split('\0');
+  const textEnd = body.length - fdc * U32_BYTES;
+  if (fdc > FDS_MAX || textEnd < REQUEST_HEAD_BYTES)
+    throw new DoorError('the door names more descriptors than it can send');
+  const strings = body.subarray(REQUEST_HEAD_BYTES, textEnd).toString('utf8').split('\0');
   // Each string ends in a NUL, so that what comes behind the last one is empty.
   if (strings.pop() !== '' || strings.length !== argc + envc)
     throw new DoorError('the door garbles its strings');
-  const fds = Array.from({ length: fdc }, (_, index) =>
-    body.readUInt32BE(body.length - fdBytes + index * U32_BYTES),
-  );
+  const fds = Array.from({ length: fdc }, (_, index) => body.readUInt32BE(textEnd + index * U32_BYTES));
   return { argv: strings.slice(0, argc), env: variables(strings.slice(argc)), fds };
 }
 
@@ -78,7 +85,7 @@ const u32 = (value: number): Buffer => {
 
 const strings = (all: readonly string[]): Buffer => Buffer.from(all.map((one) => `${one}\0`).join(''));
 
-/** @throws DoorError for what no C string can hold */
+/** @throws DoorError for what no C string can hold, or the door would not take */
 export function encodeAnswer(answer: StartAnswer): Buffer {
   const env =
     'refused' in answer ? [] : Object.entries(answer.env).map(([name, value]) => `${name}=${value}`);
@@ -86,6 +93,10 @@ export function encodeAnswer(answer: StartAnswer): Buffer {
   if (all.some((one) => one.includes('\0'))) throw new DoorError('an argument with a NUL in it');
   const head = 'refused' in answer ? [u32(REFUSED)] : [u32(START), u32(answer.argv.length), u32(env.length)];
   const body = Buffer.concat([...head, strings(all)]);
+  if (body.length > MESSAGE_BYTES_MAX || all.length > STRINGS_MAX)
+    throw new DoorError(
+      `an answer of ${all.length} strings and ${body.length} bytes is too long for the door`,
+    );
   return Buffer.concat([u32(body.length), body]);
 }
 
@@ -108,6 +119,7 @@ async function receive(connection: number): Promise<Received> {
       const timeoutMs = Math.max(0, Math.round(deadline - performance.now()));
       const piece = await recvFds(connection, { bytesMax: PIECE_BYTES_MAX, timeoutMs });
       fds.push(...piece.fds);
+      if (fds.length > FDS_MAX) throw new DoorError('the door sends too many descriptors');
       if (piece.data.length === 0) throw new DoorError('the door went away in the middle of its question');
       pieces.push(piece.data);
     }
@@ -125,21 +137,23 @@ function tapOf(fds: readonly number[], named: readonly number[]): number | null 
   return fds[0] ?? null;
 }
 
-async function answerTo(received: Received, onRequest: DoorOptions['onRequest']): Promise<StartAnswer> {
+async function answerTo(received: Received, onRequest: DoorOptions['onRequest']): Promise<Buffer> {
   try {
     const { argv, env, fds } = decodeRequest(received.body);
-    return await onRequest({ argv, env, tapFd: tapOf(received.fds, fds) });
+    return encodeAnswer(await onRequest({ argv, env, tapFd: tapOf(received.fds, fds) }));
   } catch (error) {
-    return { refused: (error as Error).message };
+    const words = (error as Error).message.replaceAll('\0', ' ').slice(0, REFUSAL_CHARS_MAX);
+    return encodeAnswer({ refused: words });
   } finally {
     for (const fd of received.fds) closeSync(fd);
   }
 }
 
-/** Says it and hangs up; the socket has the descriptor from here on. */
+/** Says it and hangs up; the socket has the descriptor from here on. Who does not listen keeps nobody waiting. */
 function say(connection: number, answer: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const socket = new Socket({ fd: connection, readable: false, writable: true });
+    socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy());
     // Who does not take the answer does not start a guest.
     socket.on('error', () => undefined);
     socket.on('close', () => resolve());
@@ -156,7 +170,7 @@ async function serveOne(connection: number, { onRequest, onError }: DoorOptions)
     onError(error as Error);
     return;
   }
-  await say(connection, encodeAnswer(await answerTo(received, onRequest)));
+  await say(connection, await answerTo(received, onRequest));
 }
 
 /** Listens; a socket left there by an earlier life is replaced. @throws AddonError */
@@ -170,16 +184,17 @@ export async function serveDoor(options: DoorOptions): Promise<{ close(): void }
   let open = true;
   const serve = async (): Promise<void> => {
     while (open) {
-      const connection = await acceptUnix(listener, FDS_TIMEOUT_MS_MAX).catch((error: unknown) => {
-        if (error instanceof AddonError && error.code === 'FDS_TIMEOUT') return null; // nobody came
-        throw error;
+      const connection = await acceptUnix(listener, FDS_TIMEOUT_MS_MAX).catch(async (error: unknown) => {
+        const nobodyCame = error instanceof AddonError && error.code === 'FDS_TIMEOUT';
+        if (nobodyCame || !open) return null;
+        options.onError(error as Error);
+        await sleep(ACCEPT_PAUSE_MS);
+        return null;
       });
       if (connection !== null) await serveOne(connection, options);
     }
   };
-  serve().catch((error: unknown) => {
-    if (open) options.onError(error as Error);
-  });
+  serve().catch(options.onError);
   return Promise.resolve({
     close: () => {
       if (!open) return;
