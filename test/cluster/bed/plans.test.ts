@@ -7,7 +7,7 @@ import { blockRules, hostEnd, readProcesses } from './faults.js';
 import { buildArguments, componentNames, sourceLines } from './images.js';
 import { readContainers, revival } from './kind.js';
 import { filledIn } from './kubevirt.js';
-import { indexOf, travelling } from './load.js';
+import { indexOf, listedDigest, travelling } from './load.js';
 import { readPodContainers } from './logs.js';
 import { missingOf } from './machine.js';
 import { clientNames, networksOf } from './network.js';
@@ -86,11 +86,18 @@ describe("the test cluster's images", () => {
   };
 
   it('travel without the layers that a node has', () => {
-    expect(travelling('sha256:m', manifest, new Set(['sha256:1', 'sha256:c']))).to.deep.equal([
-      'blobs/sha256/m',
-      'blobs/sha256/c',
-      'blobs/sha256/2',
-    ]);
+    expect(travelling(manifest, new Set(['sha256:1', 'sha256:c']))).to.deep.equal(['sha256:c', 'sha256:2']);
+  });
+
+  it('are told apart from others on a node', () => {
+    const listed = [
+      'REF TYPE DIGEST SIZE PLATFORMS LABELS',
+      'localhost/x:1 application/vnd.oci.image.manifest.v1+json sha256:aa 1.0 MiB linux/amd64 -',
+      'localhost/x:12 application/vnd.oci.image.manifest.v1+json sha256:bb 1.0 MiB linux/amd64 -',
+    ].join('\n');
+    expect(listedDigest(listed, 'localhost/x:12')).to.equal('sha256:bb');
+    expect(listedDigest(listed, 'localhost/x:1')).to.equal('sha256:aa');
+    expect(listedDigest(listed, 'localhost/x')).to.equal(undefined);
   });
 
   it('arrive under their full name', () => {
