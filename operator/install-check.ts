@@ -29,7 +29,7 @@ interface Options {
 const program = new Command('lockstep-install-check')
   .requiredOption('--namespace <name>', 'where Lockstep is installed')
   .requiredOption('--store <folder>', 'the mounted Secret of the lease store')
-  .option('--timeout-seconds <n>', 'gives up after so long', positive, 240)
+  .option('--timeout-seconds <n>', 'gives up after so long', positive, 180)
   .parse();
 const { namespace, store, timeoutSeconds } = program.opts<Options>();
 
