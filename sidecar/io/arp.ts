@@ -1,50 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Where a guest's addresses are: learned from the frames that the guest itself sends, told to the network after a
- * failover. ARP: RFC 826, announcements RFC 5227; RARP: RFC 903; neighbour discovery: RFC 4861 4.3 and 4.4.
+ * Where a guest's addresses are: learned from the frames that the guest itself sends, told to the network after a failover.
  *
- * An address is the guest's own for certain where it speaks of itself: as the sender of ARP, as the source of a neighbour
+ * A guest speaks from more than the MAC of its NIC: VRRP, macvlan, bridges to containers, a bond, a MAC that was changed; and
+ * on several VLANs. Each pair of a MAC and its tags is a station of its own here.
+ *
+ * An address is a station's own for certain where it speaks of itself: as the sender of ARP, as the source of a neighbour
  * solicitation, as the target of its advertisement. A packet may be one that it forwards: its source counts only as long as
- * the guest has claimed no address of that family (one that has just been cloned may not have to ask for a while).
+ * the station has claimed no address of that family (one that has just been cloned may not have to ask for a while), and
+ * nobody else on its VLAN has claimed it. An address has one station: the one that spoke for it last.
  */
+import { announceAddress, announceMac, type Speaker } from './announcement.js';
+import {
+  ETHERNET_HEADER_BYTES,
+  ICMPV6,
+  IPV6_HEADER_BYTES,
+  MAC_BYTES,
+  NEIGHBOR_ADVERTISEMENT,
+  NEIGHBOR_SOLICITATION,
+  TAG_BYTES,
+  TAGS_MAX,
+  TYPE_ARP,
+  TYPE_IPV4,
+  TYPE_IPV6,
+  TYPE_PROVIDER_VLAN,
+  TYPE_VLAN,
+} from './ethernet.js';
 
-const MAC_BYTES = 6;
-const ETHERNET_HEADER_BYTES = 14;
-/** Without the checksum that hardware adds. */
-const FRAME_BYTES_MIN = 60;
-const TYPE_IPV4 = 0x0800;
-const TYPE_ARP = 0x0806;
-const TYPE_RARP = 0x8035;
-const TYPE_IPV6 = 0x86dd;
-const BROADCAST = Buffer.alloc(MAC_BYTES, 0xff);
-const ZERO_MAC = Buffer.alloc(MAC_BYTES);
-
-const ARP_BYTES = 28;
 const ARP_SENDER_MAC = ETHERNET_HEADER_BYTES + 8;
 const ARP_SENDER_IP = ETHERNET_HEADER_BYTES + 14;
-const OP_REQUEST = 1;
-const OP_REPLY = 2;
-const OP_RARP_REQUEST = 3;
-
 const IPV4_SOURCE = ETHERNET_HEADER_BYTES + 12;
 const IPV6_SOURCE = ETHERNET_HEADER_BYTES + 8;
-const IPV6_HEADER_BYTES = 40;
 const IPV6_NEXT_HEADER = ETHERNET_HEADER_BYTES + 6;
-const ICMPV6 = 58;
 const ICMPV6_TYPE = ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
 const ICMPV6_TARGET = ICMPV6_TYPE + 8;
-const NEIGHBOR_SOLICITATION = 135;
-const NEIGHBOR_ADVERTISEMENT = 136;
-/** ff02::1, all nodes of the link. */
-const ALL_NODES = Buffer.from('ff020000000000000000000000000001', 'hex');
-const ALL_NODES_MAC = Buffer.from('333300000001', 'hex');
-/** RFC 4861: a neighbour's packet has come by no router. */
-const HOP_LIMIT_LINK_LOCAL = 255;
-const FLAG_OVERRIDE = 0x20;
-const OPTION_TARGET_LINK_ADDRESS = 2;
+const VLAN_ID_MASK = 0x0fff;
+const GROUP_BIT = 1;
 
-/** A guest with more addresses announces the most recent ones. */
+/** A guest with more stations or addresses announces the most recent ones. */
+export const STATIONS_MAX = 64;
 export const ADDRESSES_MAX = 64;
+/**
+ * A station that was silent for longer is not announced: by default switches forget a MAC after 300 s, and what still comes
+ * for it is flooded to where the guest is now.
+ */
+export const LATELY_MS = 600_000;
+/** VRRP's shortest usual interval is 1 s: a virtual MAC that is in use was heard more lately than this. */
+const SILENT_MS = 3000;
 
 /** `52:54:00:12:34:56` as bytes. The caller has checked the form. */
 export const macBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
@@ -55,75 +57,148 @@ interface Learned {
   readonly isClaimed: boolean;
 }
 
-/** Addresses in order of last use, so many at most. */
-class RecentAddresses {
-  /** Hex. */
-  private readonly seen = new Set<string>();
+/** A map in order of last use, of bounded size. */
+class Recent<T> {
+  private readonly entries = new Map<string, T>();
 
-  add(address: Buffer): void {
-    const key = address.toString('hex');
-    this.seen.delete(key);
-    this.seen.add(key);
-    if (this.seen.size <= ADDRESSES_MAX) return;
-    for (const oldest of this.seen) {
-      this.seen.delete(oldest);
+  constructor(private readonly max: number) {}
+
+  get(key: string): T | undefined {
+    return this.entries.get(key);
+  }
+
+  put(key: string, value: T): void {
+    this.entries.delete(key);
+    this.entries.set(key, value);
+    if (this.entries.size <= this.max) return;
+    for (const oldest of this.entries.keys()) {
+      this.entries.delete(oldest);
       break;
     }
   }
 
-  all(): Buffer[] {
-    return [...this.seen].map((key) => Buffer.from(key, 'hex'));
+  /** The most recent first. */
+  values(): T[] {
+    return [...this.entries.values()].reverse();
   }
 }
 
-/** Those of IPv4, or those of IPv6. */
-class Family {
-  private readonly claimed = new RecentAddresses();
-  private readonly used = new RecentAddresses();
+interface Station extends Speaker {
+  /** Makes it one of the guest's: the tags' VLANs, in hex. */
+  readonly vlan: string;
+  heardAtMs: number;
+}
 
-  learn({ address, isClaimed }: Learned): void {
-    (isClaimed ? this.claimed : this.used).add(address);
-  }
-
-  /** The guest's own, as far as is known. */
-  own(): Buffer[] {
-    const claimed = this.claimed.all();
-    return claimed.length > 0 ? claimed : this.used.all();
-  }
+interface Holding {
+  readonly address: Buffer;
+  readonly station: Station;
 }
 
 /** The guest's addresses, by what it sent. */
 export class GuestAddresses {
-  private readonly mac: Buffer;
-  private readonly ipv4 = new Family();
-  private readonly ipv6 = new Family();
+  private readonly nic: Buffer;
+  private readonly stations = new Recent<Station>(STATIONS_MAX);
+  /** By VLAN and address. */
+  private readonly claimed = new Recent<Holding>(ADDRESSES_MAX);
+  private readonly used = new Recent<Holding>(ADDRESSES_MAX);
 
-  constructor(mac: string) {
-    this.mac = macBytes(mac);
+  /** @param mac of the guest's NIC: announced also when it has never spoken */
+  constructor(
+    mac: string,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {
+    this.nic = macBytes(mac);
   }
 
   /** Takes a frame that the guest sent. */
   learn(frame: Buffer): void {
-    const learned = learnedFrom(frame, this.mac);
+    const station = this.stationOf(frame);
+    if (station === null) return;
+    const learned = learnedFrom(untagged(frame, station.tags.length), station.mac);
     if (learned === null || learned.address.every((byte) => byte === 0)) return;
-    (learned.address.length === 4 ? this.ipv4 : this.ipv6).learn(learned);
+    const key = `${station.vlan} ${learned.address.toString('hex')}`;
+    const isClaimed = learned.isClaimed || this.hasMoved(key, station);
+    (isClaimed ? this.claimed : this.used).put(key, { address: Buffer.from(learned.address), station });
   }
 
-  /** Frames that tell switches and neighbours that the guest is here now. The first needs no address. */
+  /** It is in use by one station while the one that had claimed it says nothing any more: the MAC was changed. */
+  private hasMoved(key: string, to: Station): boolean {
+    const from = this.claimed.get(key)?.station ?? to;
+    return from !== to && this.nowMs() - from.heardAtMs > SILENT_MS;
+  }
+
+  /** Frames that tell switches and neighbours that the guest is here now: its MACs first, each family's latest first. */
   announcements(): Buffer[] {
-    const frames = [arp(TYPE_RARP, OP_RARP_REQUEST, this.mac, Buffer.alloc(4), this.mac)];
-    for (const address of this.ipv4.own()) {
-      frames.push(arp(TYPE_ARP, OP_REQUEST, this.mac, address, ZERO_MAC));
-      frames.push(arp(TYPE_ARP, OP_REPLY, this.mac, address, BROADCAST));
-    }
-    for (const address of this.ipv6.own()) frames.push(neighborAdvertisement(this.mac, address));
-    return frames;
+    const since = this.nowMs() - LATELY_MS;
+    const lately = this.stations.values().filter(({ heardAtMs }) => heardAtMs >= since);
+    const hasSpoken = lately.some(({ mac, tags }) => tags.length === 0 && mac.equals(this.nic));
+    const silent: Speaker[] = hasSpoken ? [] : [{ mac: this.nic, tags: Buffer.alloc(0) }];
+    const holdings = this.holdings().filter(({ station }) => station.heardAtMs >= since);
+    const ipv4 = holdings.filter(({ address }) => address.length === 4).slice(0, ADDRESSES_MAX);
+    const ipv6 = holdings.filter(({ address }) => address.length !== 4).slice(0, ADDRESSES_MAX);
+    return [
+      ...[...silent, ...lately].map(announceMac),
+      ...[...ipv4, ...ipv6].flatMap(({ station, address }) => announceAddress(station, address)),
+    ];
+  }
+
+  private holdings(): Holding[] {
+    const claimed = this.claimed.values();
+    const taken = new Set(
+      claimed.map(({ station, address }) => `${station.vlan} ${address.toString('hex')}`),
+    );
+    const used = this.used.values().filter(({ station, address }) => {
+      const claims = claimed.some((own) => own.station === station && own.address.length === address.length);
+      return !claims && !taken.has(`${station.vlan} ${address.toString('hex')}`);
+    });
+    return [...claimed, ...used];
+  }
+
+  /** Who sent the frame; null: nobody who can be announced. */
+  private stationOf(frame: Buffer): Station | null {
+    const tagBytes = tagBytesOf(frame);
+    if (frame.length < ETHERNET_HEADER_BYTES + tagBytes) return null;
+    const mac = frame.subarray(MAC_BYTES, 2 * MAC_BYTES);
+    if ((mac.readUInt8(0) & GROUP_BIT) !== 0 || mac.every((byte) => byte === 0)) return null;
+    const vlan = tagBytes === 0 ? '' : vlanOf(frame, tagBytes).toString('hex');
+    const key = `${vlan} ${mac.toString('hex')}`;
+    const station = this.stations.get(key) ?? {
+      mac: Buffer.from(mac),
+      tags: vlanOf(frame, tagBytes),
+      vlan,
+      heardAtMs: 0,
+    };
+    station.heardAtMs = this.nowMs();
+    this.stations.put(key, station);
+    return station;
   }
 }
 
+/** Bytes of VLAN tags behind the addresses. */
+function tagBytesOf(frame: Buffer): number {
+  let bytes = 0;
+  while (bytes < TAGS_MAX * TAG_BYTES && frame.length >= ETHERNET_HEADER_BYTES + bytes) {
+    const type = frame.readUInt16BE(2 * MAC_BYTES + bytes);
+    if (type !== TYPE_VLAN && type !== TYPE_PROVIDER_VLAN) break;
+    bytes += TAG_BYTES;
+  }
+  return bytes;
+}
+
+/** The tags, without the priority that each frame has for itself. */
+function vlanOf(frame: Buffer, tagBytes: number): Buffer {
+  const tags = Buffer.from(frame.subarray(2 * MAC_BYTES, 2 * MAC_BYTES + tagBytes));
+  for (let at = 2; at < tagBytes; at += TAG_BYTES)
+    tags.writeUInt16BE(tags.readUInt16BE(at) & VLAN_ID_MASK, at);
+  return tags;
+}
+
+/** The frame from its MACs on, as if it carried no tags; only what lies behind them is read. */
+function untagged(frame: Buffer, tagBytes: number): Buffer {
+  return frame.subarray(tagBytes);
+}
+
 function learnedFrom(frame: Buffer, mac: Buffer): Learned | null {
-  if (frame.length < ETHERNET_HEADER_BYTES || !frame.subarray(MAC_BYTES, 2 * MAC_BYTES).equals(mac))
-    return null;
   switch (frame.readUInt16BE(2 * MAC_BYTES)) {
     case TYPE_ARP:
       // Another MAC as the sender: the guest speaks for somebody else.
@@ -156,59 +231,20 @@ function cut(frame: Buffer, at: number, bytes: number): Buffer | null {
   return frame.length >= at + bytes ? frame.subarray(at, at + bytes) : null;
 }
 
-function ethernet(to: Buffer, from: Buffer, type: number, payload: Buffer): Buffer {
-  const frame = Buffer.alloc(Math.max(FRAME_BYTES_MIN, ETHERNET_HEADER_BYTES + payload.length));
-  to.copy(frame, 0);
-  from.copy(frame, MAC_BYTES);
-  frame.writeUInt16BE(type, 2 * MAC_BYTES);
-  payload.copy(frame, ETHERNET_HEADER_BYTES);
-  return frame;
-}
+/** Frames that go out at once, and how long the next so many wait: a tap's queue has room for 500. */
+const BURST_FRAMES = 32;
+const BURST_EVERY_MS = 10;
 
-/** An ARP or RARP packet in which the sender speaks of itself, to everybody. */
-function arp(type: number, operation: number, mac: Buffer, ip: Buffer, targetMac: Buffer): Buffer {
-  const packet = Buffer.alloc(ARP_BYTES);
-  packet.writeUInt16BE(1, 0); // hardware: Ethernet
-  packet.writeUInt16BE(TYPE_IPV4, 2);
-  packet.writeUInt8(MAC_BYTES, 4);
-  packet.writeUInt8(4, 5);
-  packet.writeUInt16BE(operation, 6);
-  mac.copy(packet, 8);
-  ip.copy(packet, 14);
-  targetMac.copy(packet, 18);
-  ip.copy(packet, 24);
-  return ethernet(BROADCAST, mac, type, packet);
-}
-
-/** An unsolicited neighbour advertisement that overrides what neighbours remember. */
-function neighborAdvertisement(mac: Buffer, address: Buffer): Buffer {
-  const message = Buffer.alloc(32);
-  message.writeUInt8(NEIGHBOR_ADVERTISEMENT, 0);
-  message.writeUInt8(FLAG_OVERRIDE, 4);
-  address.copy(message, 8);
-  message.writeUInt8(OPTION_TARGET_LINK_ADDRESS, 24);
-  message.writeUInt8(1, 25); // of 8 bytes
-  mac.copy(message, 26);
-  message.writeUInt16BE(icmpv6Checksum(address, ALL_NODES, message), 2);
-
-  const header = Buffer.alloc(IPV6_HEADER_BYTES);
-  header.writeUInt8(0x60, 0); // version 6
-  header.writeUInt16BE(message.length, 4);
-  header.writeUInt8(ICMPV6, 6);
-  header.writeUInt8(HOP_LIMIT_LINK_LOCAL, 7);
-  address.copy(header, 8);
-  ALL_NODES.copy(header, 24);
-  return ethernet(ALL_NODES_MAC, mac, TYPE_IPV6, Buffer.concat([header, message]));
-}
-
-/** RFC 4443 2.3: the Internet checksum over a pseudo-header and the message. Even lengths only. */
-function icmpv6Checksum(source: Buffer, destination: Buffer, message: Buffer): number {
-  const pseudo = Buffer.alloc(8);
-  pseudo.writeUInt32BE(message.length, 0);
-  pseudo.writeUInt8(ICMPV6, 7);
-  const all = Buffer.concat([source, destination, pseudo, message]);
-  let sum = 0;
-  for (let at = 0; at < all.length; at += 2) sum += all.readUInt16BE(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+/** Sends announcements, not all at once: what waits behind them are packets that clients wait for. */
+export function announce(
+  frames: readonly Buffer[],
+  transmit: (frame: Buffer) => void,
+  later: (go: () => void, delayMs: number) => void = (go, delayMs) => setTimeout(go, delayMs).unref(),
+): void {
+  for (const frame of frames.slice(0, BURST_FRAMES)) transmit(frame);
+  const rest = frames.slice(BURST_FRAMES);
+  if (rest.length === 0) return;
+  later(() => {
+    announce(rest, transmit, later);
+  }, BURST_EVERY_MS);
 }

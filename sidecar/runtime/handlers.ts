@@ -2,7 +2,7 @@
 /** What each effect of the protocol does in the world. */
 import type { Logger } from 'winston';
 import type { Ring } from '../../native/addon/index.js';
-import type { GuestAddresses } from '../io/arp.js';
+import { announce, type GuestAddresses } from '../io/arp.js';
 import type { LeaseStore } from '../io/lease/port.js';
 import type { OutputQueue } from '../io/outputs.js';
 import type { Effect } from '../protocol/effects.js';
@@ -93,7 +93,7 @@ export function effectHandlers(world: World): EffectHandlers {
       world.logger.info(`packets go to the guest, first those kept: ${kept}`, { reason: 'ingress' });
     },
     announce: () => {
-      for (const frame of world.addresses.announcements()) world.transmit(frame);
+      announce(world.addresses.announcements(), world.transmit);
     },
     report: ({ level, reason, message }) => {
       journal.report(level, reason, message);
