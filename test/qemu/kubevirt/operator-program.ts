@@ -11,8 +11,9 @@ const FOR_EVER = new AbortController().signal;
 
 let keys: ChannelTls | null = null;
 
+/** A parent that does not hear any more is about to end this program ('disconnect'). */
 const say = (news: News): void => {
-  process.send?.(news);
+  process.send?.(news, undefined, undefined, () => undefined);
 };
 
 function clientOf({ host, vm }: Target): SidecarClient {
