@@ -75,5 +75,6 @@ export function protectionInput({ hosts, wanted, backingOff }: ProtectionFacts):
     spare: hosts.some((host) => host.kind === 'idle' && host.order === 'none'),
     unborn: false,
     asked: false,
+    storeAway: false,
   };
 }

@@ -3,6 +3,10 @@
 export const BACKOFF_MS_MIN = 500;
 export const BACKOFF_MS_MAX = 30_000;
 
+/** How long to wait after so many attempts that failed one after the other, ms. */
+export const pauseAfterMs = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(BACKOFF_MS_MIN * 2 ** (failures - 1), BACKOFF_MS_MAX);
+
 /**
  * Pauses between attempts to protect: none before the first, then doubled each time up to a bound. `now` is a parameter.
  * An attempt has succeeded when an epoch is there that was not when it was made: only protection arms one. To be seen
@@ -16,9 +20,8 @@ export class Backoff {
   /** To be called when an attempt is made, in this epoch of the VM. */
   attempt(nowMs: number, epoch: number): void {
     this.#epoch = epoch;
-    const pauseMs = Math.min(BACKOFF_MS_MIN * 2 ** this.#attempts, BACKOFF_MS_MAX);
     this.#attempts += 1;
-    this.#notBeforeMs = nowMs + pauseMs;
+    this.#notBeforeMs = nowMs + pauseAfterMs(this.#attempts);
   }
 
   /** To be called with each look at the VM's epoch. */

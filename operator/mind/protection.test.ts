@@ -6,7 +6,7 @@ import { decide } from './table.js';
 
 const BOTH = [false, true];
 const LEADS: readonly Lead[] = ['none', 'alone', 'pairing', 'guarded', 'two'];
-const FLAGS = ['wanted', 'pending', 'mute', 'spare', 'backingOff', 'unborn', 'asked'] as const;
+const FLAGS = ['wanted', 'pending', 'mute', 'spare', 'backingOff', 'unborn', 'asked', 'storeAway'] as const;
 
 /** All there are: each lead with each flag on and off. */
 function everyInput(): ProtectionInput[] {
@@ -33,11 +33,12 @@ describe('a controller decides about protection', () => {
     expect(met.size).to.equal(PROTECTION_TABLE.length);
   });
 
-  it('to start the VM only where no side runs it, is about to, or does not answer', () => {
+  it('to start the VM only where no side runs it, is about to, or does not answer, and where there is room', () => {
     for (const input of everyInput()) {
       const { action } = decide(PROTECTION_TABLE, input);
       if (action !== 'found' && action !== 'refound') continue;
-      expect(input).to.include({ lead: 'none', pending: false, mute: false });
+      const must = { lead: 'none', pending: false, mute: false, storeAway: false };
+      expect(input).to.include({ ...must, spare: true, backingOff: false });
       expect(action === 'found' ? input.unborn : input.asked && !input.unborn).to.equal(true);
     }
   });

@@ -22,6 +22,8 @@ export interface ProtectionInput {
   readonly unborn: boolean;
   /** A person has said that both sides are dead and that it shall be started anew. */
   readonly asked: boolean;
+  /** The lease store does not say who was owner last: without it nothing is started. */
+  readonly storeAway: boolean;
 }
 
 /** `found` starts the VM for the first time, `refound` anew after the death of both sides. */
@@ -30,6 +32,9 @@ export type ProtectionAction = 'none' | 'startBackup' | 'found' | 'refound';
 const canProtect = (i: ProtectionInput): boolean => i.lead === 'alone' && i.wanted && !i.pending;
 /** No side runs it, none is about to, and each one says so. */
 const isDown = (i: ProtectionInput): boolean => i.lead === 'none' && !i.pending && !i.mute;
+const canStart = (i: ProtectionInput): boolean => isDown(i) && !i.storeAway;
+/** It may be started: nobody was ever its owner, or a person has said so. */
+const mayStart = (i: ProtectionInput): boolean => canStart(i) && (i.unborn || i.asked);
 
 /** After the loss of both sides the VM is started only when a person has said so. */
 export const PROTECTION_TABLE: readonly Row<ProtectionInput, ProtectionAction>[] = [
@@ -94,27 +99,39 @@ export const PROTECTION_TABLE: readonly Row<ProtectionInput, ProtectionAction>[]
     when: (i) => i.lead === 'none' && !i.pending && i.mute,
   },
   {
-    reason: 'FirstStart',
-    words: 'the VM is started for the first time',
-    action: 'found',
-    when: (i) => isDown(i) && i.unborn && !i.backingOff,
+    reason: 'StoreAway',
+    words: 'the VM runs nowhere, and the lease store does not answer: without it nothing is started',
+    action: 'none',
+    when: (i) => isDown(i) && i.storeAway,
+  },
+  {
+    reason: 'NoNode',
+    words: 'the VM shall start, and there is no node for it',
+    action: 'none',
+    when: (i) => mayStart(i) && !i.spare,
   },
   {
     reason: 'StartFailed',
     words: 'the VM could not be started; the next attempt follows after a pause',
     action: 'none',
-    when: (i) => isDown(i) && i.unborn && i.backingOff,
+    when: (i) => mayStart(i) && i.spare && i.backingOff,
+  },
+  {
+    reason: 'FirstStart',
+    words: 'the VM is started for the first time',
+    action: 'found',
+    when: (i) => mayStart(i) && i.spare && !i.backingOff && i.unborn,
   },
   {
     reason: 'StartedAnew',
     words: 'the VM is started anew, as a person has said',
     action: 'refound',
-    when: (i) => isDown(i) && !i.unborn && i.asked,
+    when: (i) => mayStart(i) && i.spare && !i.backingOff && !i.unborn,
   },
   {
     reason: 'VmDown',
     words: 'the VM runs nowhere; a person must start it again',
     action: 'none',
-    when: (i) => isDown(i) && !i.unborn && !i.asked,
+    when: (i) => canStart(i) && !i.unborn && !i.asked,
   },
 ];

@@ -123,7 +123,7 @@ function put(parent: Json | unknown[], path: readonly Segment[], value: unknown)
   const [key, word] = segment;
   const list = parent as Json[];
   let item = list.find((one) => one[key] === word);
-  if (item === undefined) list.push((item = {}));
+  if (item === undefined) list.push((item = { [key]: word }));
   put(item, rest, value);
 }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What a side's sidecar gets to know: its keys and its settings, in one Secret. Pure. */
+import type { ChannelTls } from '../../sidecar/io/channel/tls.js';
+import { PORTS } from '../../sidecar/kubevirt/config.js';
+import type { Side, StoredFtvm } from '../api/ftvm.js';
+import type { Secret } from '../api/objects.js';
+import { LABELS, MANAGED_BY, secretNameOf, vmIdOf } from '../names.js';
+import { ownerOf } from './owner.js';
+import { guestMacOf } from './vmi.js';
+
+/** The lease store, as sidecars in any namespace reach it. */
+export interface StoreAccess {
+  readonly host: string;
+  readonly port: number;
+  readonly username?: string;
+  readonly password?: string;
+  readonly keyPrefix?: string;
+  /** PEM; there when it is to be talked to by TLS. */
+  readonly tlsCa?: string;
+}
+
+export interface SecretInput {
+  readonly side: Side;
+  /** Of a backup: its primary's sidecar. */
+  readonly peerHost: string | null;
+  readonly tls: ChannelTls;
+  readonly store: StoreAccess;
+}
+
+/** A backup without the address of its primary: it has gone since this was decided. */
+export class NoPeerError extends Error {
+  readonly code = 'LOCKSTEP_NO_PEER';
+}
+
+function startOf({ role, expectEpoch, vmi }: Side, peerHost: string | null): object {
+  if (role === 'primary') {
+    const coldStart = expectEpoch === undefined ? { kind: 'found' } : { kind: 'refound', expectEpoch };
+    return { role, coldStart };
+  }
+  if (peerHost === null) throw new NoPeerError(`${vmi}: its primary has no address`);
+  return { role, peer: { host: peerHost, port: PORTS.channel, api: PORTS.api } };
+}
+
+/** `sidecar.json`, in the form that sidecar/kubevirt/config.ts takes. */
+export function settingsOf(ftvm: StoredFtvm, { side, peerHost, store }: Omit<SecretInput, 'tls'>): object {
+  const { name, namespace = 'default', uid } = ftvm.metadata;
+  const { failureDetection, lag, cpuModel } = ftvm.spec;
+  return {
+    vm: vmIdOf(name, uid),
+    vmi: side.vmi,
+    namespace,
+    start: startOf(side, peerHost),
+    cpuModel,
+    mac: guestMacOf(ftvm),
+    limits: { deadAfterMs: failureDetection.timeoutMs, lagBoundMs: lag.boundMs },
+    store,
+  };
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+/** @throws NoPeerError */
+export function buildSecret(ftvm: StoredFtvm, input: SecretInput): Secret {
+  const { namespace, name } = ftvm.metadata;
+  const { tls, side } = input;
+  return {
+    metadata: {
+      name: secretNameOf(side.vmi),
+      ...(namespace === undefined ? {} : { namespace }),
+      labels: { [LABELS.vm]: name, [LABELS.vmi]: side.vmi, [LABELS.managedBy]: MANAGED_BY },
+      ownerReferences: [ownerOf(ftvm)],
+    },
+    type: 'Opaque',
+    data: {
+      'ca.crt': base64(tls.ca),
+      'tls.crt': base64(tls.cert),
+      'tls.key': base64(tls.key),
+      'sidecar.json': base64(JSON.stringify(settingsOf(ftvm, input), null, 2)),
+    },
+  };
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The traps of KubeVirt and Kubernetes that lose a guest, as far as the VMI's specification keeps them shut. */
+import { expect } from 'chai';
+import type { VmiSpec } from '../api/ftvm.js';
+import { BACKUP, BRIDGE, MASQUERADE, PRIMARY, sampleFtvm, UID } from '../test/samples.js';
+import { buildVmi, guestMacOf } from './vmi.js';
+
+const specOf = (template: VmiSpec = MASQUERADE, side = PRIMARY): VmiSpec =>
+  buildVmi(sampleFtvm({ template }), side).spec as VmiSpec;
+
+describe('the VMI of a side', () => {
+  it('is ended without the power button: grace 0, whatever the template says', () => {
+    expect(
+      specOf({ ...MASQUERADE, terminationGracePeriodSeconds: 180 }).terminationGracePeriodSeconds,
+    ).to.equal(0);
+  });
+
+  it('is never migrated or evicted by itself: evictionStrategy External, whatever the cluster’s default is', () => {
+    expect(specOf().evictionStrategy).to.equal('External');
+  });
+
+  it('outlives the taints of a node that is not heard, without a time limit', () => {
+    const timed = { key: 'node.kubernetes.io/unreachable', operator: 'Exists', tolerationSeconds: 5 };
+    const own = { key: 'own', operator: 'Exists' };
+    const { tolerations = [] } = specOf({
+      ...MASQUERADE,
+      tolerations: [timed, own] as unknown as NonNullable<VmiSpec['tolerations']>,
+    });
+    for (const key of ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']) {
+      expect(tolerations.filter((one) => one.key === key)).to.deep.equal([
+        { key, operator: 'Exists', effect: 'NoExecute' },
+      ]);
+    }
+    expect(tolerations).to.deep.include(own);
+  });
+
+  it('outlives them also when the template tolerates everything for a while: the first match counts', () => {
+    const everything = { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 };
+    const { tolerations = [] } = specOf({
+      ...MASQUERADE,
+      tolerations: [everything] as unknown as NonNullable<VmiSpec['tolerations']>,
+    });
+    const matching = tolerations.find(
+      ({ key }) => key === undefined || key === 'node.kubernetes.io/unreachable',
+    );
+    expect(matching).to.not.have.property('tolerationSeconds');
+  });
+
+  it('is on another node than the other side, beside what the template asks for', () => {
+    const mine = { topologyKey: 'zone', labelSelector: {} };
+    const { affinity } = specOf({
+      ...MASQUERADE,
+      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [mine] } },
+    });
+    expect(affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution).to.deep.equal([
+      mine,
+      {
+        topologyKey: 'kubernetes.io/hostname',
+        labelSelector: { matchLabels: { 'lockstep.dev/vm': 'db' } },
+      },
+    ]);
+  });
+
+  it('has the host name and the firmware UUID of the other side, although its own name is another', () => {
+    const [one, other] = [specOf(), specOf(MASQUERADE, BACKUP)];
+    expect(one.hostname).to.equal('db');
+    expect(one.domain.firmware?.uuid).to.match(
+      /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+    );
+    expect([other.hostname, other.domain.firmware?.uuid]).to.deep.equal([
+      one.hostname,
+      one.domain.firmware?.uuid,
+    ]);
+  });
+
+  it('keeps a host name and a UUID that the template gives', () => {
+    const uuid = '11111111-2222-4333-8444-555555555555';
+    const spec = specOf({
+      ...MASQUERADE,
+      hostname: 'mine',
+      domain: { ...MASQUERADE.domain, firmware: { uuid } },
+    });
+    expect([spec.hostname, spec.domain.firmware?.uuid]).to.deep.equal(['mine', uuid]);
+  });
+
+  it('has no balloon, no vsock, no container that reads its console, and no hotplug', () => {
+    expect(specOf().domain.devices).to.include({
+      autoattachMemBalloon: false,
+      autoattachVSOCK: false,
+      logSerialConsole: false,
+      disableHotplug: true,
+    });
+  });
+
+  it('on the pod network: the same MAC on both sides, of the locally administered kind', () => {
+    const macs = [PRIMARY, BACKUP].map(
+      (side) => specOf(MASQUERADE, side).domain.devices.interfaces?.[0]?.macAddress,
+    );
+    expect(macs[0]).to.match(/^02(:[0-9a-f]{2}){5}$/);
+    expect(macs[1]).to.equal(macs[0]);
+    expect(guestMacOf(sampleFtvm())).to.equal(null);
+  });
+
+  it('on a secondary network: KubeVirt is told no MAC, the sidecar is', () => {
+    const macAddress = '02:00:00:00:00:07';
+    const interfaces = [{ name: 'l2', bridge: {}, macAddress }];
+    const template: VmiSpec = { ...BRIDGE, domain: { ...BRIDGE.domain, devices: { interfaces } } };
+    expect(specOf(template).domain.devices.interfaces).to.deep.equal([{ name: 'l2', bridge: {} }]);
+    expect(guestMacOf(sampleFtvm({ template }))).to.equal(macAddress);
+    expect(guestMacOf(sampleFtvm({ template: BRIDGE }))).to.match(/^02(:[0-9a-f]{2}){5}$/);
+  });
+
+  it('goes to nodes that both template and placement allow', () => {
+    const ftvm = sampleFtvm({
+      template: { ...MASQUERADE, nodeSelector: { disk: 'ssd' } },
+      spec: { placement: { nodeSelector: { zone: 'a' } } },
+    });
+    const { nodeSelector } = buildVmi(ftvm, PRIMARY).spec as VmiSpec;
+    expect(nodeSelector).to.deep.equal({ disk: 'ssd', zone: 'a' });
+  });
+
+  it('passes on what it does not know', () => {
+    const future = { ...MASQUERADE, somethingNew: { deep: [1] } } as VmiSpec;
+    expect(specOf(future)).to.deep.include({ somethingNew: { deep: [1] } });
+  });
+
+  it('carries the labels by which it is found, over those of the template, and belongs to its resource', () => {
+    const ftvm = sampleFtvm({
+      spec: {
+        template: {
+          metadata: { labels: { app: 'shop', 'lockstep.dev/vm': 'another' }, annotations: { note: 'x' } },
+          spec: MASQUERADE,
+        },
+      },
+    });
+    const { metadata } = buildVmi(ftvm, BACKUP);
+    expect(metadata.name).to.equal('db-0002');
+    expect(metadata.namespace).to.equal('shop');
+    expect(metadata.labels).to.deep.equal({
+      app: 'shop',
+      'lockstep.dev/vm': 'db',
+      'lockstep.dev/vmi': 'db-0002',
+      'app.kubernetes.io/managed-by': 'lockstep',
+    });
+    expect(metadata.annotations).to.include({ note: 'x', 'lockstep.dev/started-as': 'backup' });
+    expect(metadata.ownerReferences).to.have.length(1);
+    expect(metadata.ownerReferences?.[0]).to.include({
+      uid: UID,
+      controller: true,
+      blockOwnerDeletion: false,
+    });
+  });
+
+  it('leaves the resource as it was', () => {
+    const ftvm = sampleFtvm();
+    const before = structuredClone(ftvm);
+    buildVmi(ftvm, PRIMARY);
+    expect(ftvm).to.deep.equal(before);
+  });
+});
