@@ -8,7 +8,7 @@ import { buildArguments, componentNames, sourceLines } from './images.js';
 import { readContainers, revival } from './kind.js';
 import { filledIn } from './kubevirt.js';
 import { indexOf, listedDigest, travelling } from './load.js';
-import { readPodContainers } from './logs.js';
+import { onlyMissesCrictl, readPodContainers } from './logs.js';
 import { missingOf } from './machine.js';
 import { clientNames, networksOf } from './network.js';
 import { BUILDS, goIsNewEnough, importsOf, linkerFlags } from './programs.js';
@@ -197,6 +197,14 @@ describe("the test cluster's surroundings", () => {
 
   it("fills in what KubeVirt's manifests leave open", () => {
     expect(filledIn('namespace: {{.Namespace}}\n')).to.equal('namespace: kubevirt\n');
+  });
+
+  it("does not take kind's wish for crictl for a failure", () => {
+    const crictl = 'command "podman exec --privileged a crictl images" failed with error: exit status 127';
+    const other = 'command "podman exec --privileged a journalctl" failed with error: exit status 1';
+    expect(onlyMissesCrictl(`ERROR: [${crictl}, ${crictl}]`)).to.equal(true);
+    expect(onlyMissesCrictl(`ERROR: [${crictl}, ${other}]`)).to.equal(false);
+    expect(onlyMissesCrictl('no nodes found for cluster')).to.equal(false);
   });
 
   it('finds the containers whose logs are kept', () => {
