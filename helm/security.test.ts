@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import * as resources from '../operator/api/resources.js';
 import { at, one, podsOf, render, valuesOf, type PodTemplate, type Rendered } from './test/render.js';
 import { chartTools } from './test/tools.js';
 
@@ -133,6 +134,18 @@ describe('chart: security', function () {
       for (const { rule } of rules) {
         expect(rule.resources).to.deep.equal(['virtualmachineinstances']);
         expect(rule.verbs).to.not.include.oneOf(['update', 'patch', 'deletecollection']);
+      }
+    });
+
+    it('cover every kind of object that the operator reads or writes', () => {
+      const rules = rulesOf(everything).filter(({ role }) => /^lockstep-(operator|webhooks)$/.test(role));
+      const kinds = Object.values(resources);
+      expect(kinds).to.not.be.empty;
+      for (const { group, plural } of kinds) {
+        const verbs = rules
+          .filter(({ rule }) => rule.apiGroups.includes(group) && rule.resources.includes(plural))
+          .flatMap(({ rule }) => rule.verbs);
+        expect(verbs, plural).to.include('get');
       }
     });
 
