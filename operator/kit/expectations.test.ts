@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import type { Api } from './api.js';
 import { ObjectClient } from './apply.js';
 import { Expectations, type ExpectationEvent } from './expectations.js';
 import { Informer } from './informer.js';
@@ -25,6 +26,8 @@ describe('Expectations', function () {
   let events: ExpectationEvent[];
   let released: string[];
   let reasons: string[];
+  /** Answers to the informer wait for it. */
+  let gate: Promise<void>;
 
   const apply = (size: number): Promise<unknown> =>
     expectations.write(KEY, () => client.apply<Widget>(WIDGETS, widget('a', size)));
@@ -39,8 +42,17 @@ describe('Expectations', function () {
     events = [];
     released = [];
     reasons = [];
+    gate = Promise.resolve();
+    const gated: Api = {
+      call: async (request) => {
+        const answer = await api.call(request);
+        await gate;
+        return answer;
+      },
+      stream: (request) => api.stream(request),
+    };
     informer = new Informer<Widget>({
-      api,
+      api: gated,
       resource: WIDGETS,
       time,
       random: () => 0,
@@ -87,6 +99,18 @@ describe('Expectations', function () {
     await apply(1);
     await free();
     await apply(1);
+    expect(expectations.holdMs(KEY)).to.equal(null);
+  });
+
+  it('also when somebody has changed it before the answer came', async () => {
+    await apply(1);
+    await free();
+    await expectations.write(KEY, async () => {
+      const unchanged = await client.apply<Widget>(WIDGETS, widget('a', 1));
+      server.put(WIDGETS, widget('a', 2));
+      await until('shown', () => informer.get('default/a')?.spec?.size === 2);
+      return unchanged;
+    });
     expect(expectations.holdMs(KEY)).to.equal(null);
   });
 
@@ -160,17 +184,21 @@ describe('Expectations', function () {
   it('a list that began before the answer came proves nothing', async () => {
     server.fail({ when: ({ isWatch }) => isWatch, with: { status: 503 } });
     server.cutWatches();
-    await until('no watch', () => server.watches.length === 0);
-    await expectations.write(KEY, async () => {
-      informer.relist('before');
-      await until('listed', () => reasons.includes('before'), time);
-      const written = await client.apply<Widget>(WIDGETS, widget('a'));
-      await time.advance(1);
-      return written;
-    });
+    const lists = (): number =>
+      server.requests.filter(({ method, isWatch }) => method === 'GET' && !isWatch).length;
+    let open = (): void => undefined;
+    gate = new Promise((resolve) => (open = resolve));
+    informer.relist('before');
+    await until('the server was asked', () => lists() === 2, time);
+    await time.advance(1);
+    await apply(1);
+    open();
+    await until('listed', () => reasons.includes('before'), time);
+    expect(informer.list()).to.deep.equal([]);
     expect(expectations.holdMs(KEY)).not.to.equal(null);
     informer.relist('after');
     await until('free', () => expectations.holdMs(KEY) === null, time);
+    expect(informer.list()).to.have.length(1);
   });
 
   it('lets a key go at the bound, when not even a list shows its write, and tells', async () => {

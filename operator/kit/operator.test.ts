@@ -10,7 +10,7 @@ import type { FakeWatch } from './test/fake-watch.js';
 import { CONFIG_MAPS, WIDGETS, widget, type ConfigMap } from './test/resources.js';
 import { until } from './test/until.js';
 
-const RUNS = 40;
+const RUNS = 25;
 const NAMES = ['a', 'b', 'c'] as const;
 const STEP_MS = 200;
 

@@ -76,7 +76,6 @@ export class RestApi implements Api {
       throw this.#explained(request, error, abort);
     } finally {
       abort.release();
-      answer.destroy();
     }
   }
 
