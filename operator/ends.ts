@@ -13,7 +13,9 @@ export interface NewEnd {
 export function endOf({ epitaph, status, pod, vmi }: SideView): End {
   if (epitaph !== null) return { reason: epitaph.reason, message: epitaph.detail };
   if (status?.trouble) return { reason: status.trouble.reason, message: status.trouble.message };
-  const terminated = pod?.status?.containerStatuses?.find((one) => one.state?.terminated !== undefined);
+  const all = [...(pod?.status?.initContainerStatuses ?? []), ...(pod?.status?.containerStatuses ?? [])];
+  // An init container that did its work has ended as well.
+  const terminated = all.find(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0);
   if (terminated !== undefined) {
     const { exitCode, reason = 'terminated' } = terminated.state?.terminated ?? { exitCode: 0 };
     return { reason: 'Ended', message: `container ${terminated.name}: ${reason}, exit code ${exitCode}` };

@@ -68,6 +68,12 @@ describe('what is added to a launcher pod', () => {
     expect(mounts.map(({ mountPath }) => mountPath)).to.include.members(['/run/lockstep', '/opt/lockstep']);
   });
 
+  it("hides the modules of the launcher's own QEMU from the bundle's, which they would end", () => {
+    const mounts = find(made.spec.containers, 'compute').volumeMounts ?? [];
+    const modules = mounts.find(({ mountPath }) => mountPath === '/usr/lib/x86_64-linux-gnu/qemu');
+    expect(modules?.subPath).to.equal('modules');
+  });
+
   it('keeps compute first, as KubeVirt wants it, and all that was there', () => {
     expect(made.spec.containers.map(({ name }) => name)).to.deep.equal([
       'compute',
@@ -127,7 +133,7 @@ describe('what is added to a launcher pod', () => {
     const bare: LauncherPod = { metadata: POD.metadata, spec: { containers: [{ name: 'compute' }] } };
     const filled = apply(bare, patchFor(bare, SETTINGS));
     expect(filled.spec.volumes).to.have.length(3);
-    expect(find(filled.spec.containers, 'compute').volumeMounts).to.have.length(4);
+    expect(find(filled.spec.containers, 'compute').volumeMounts).to.have.length(5);
   });
 
   it('lets no pod through that it does not understand', () => {

@@ -44,6 +44,11 @@ const COMPUTE = 'compute';
 const VOLUMES = { run: 'lockstep-run', bundle: 'lockstep-bundle', identity: 'lockstep-identity' } as const;
 const RUN_DIR = '/run/lockstep';
 const BUNDLE_DIR = '/opt/lockstep';
+/**
+ * Where the bundle's QEMU looks for modules of its own. It has none; those of a launcher image's QEMU of another release
+ * would end it (an assertion of QEMU's, util/module.c), so an empty folder covers them.
+ */
+const MODULES_DIR = '/usr/lib/x86_64-linux-gnu/qemu';
 const IDENTITY_DIR = '/etc/lockstep';
 /** KubeVirt's user for QEMU: sidecar and QEMU share files and sockets. */
 const QEMU_USER = 107;
@@ -71,7 +76,8 @@ const bundleContainer = ({ sidecarImage, pullPolicy }: InjectSettings): object =
   name: VOLUMES.bundle,
   image: sidecarImage,
   imagePullPolicy: pullPolicy,
-  command: ['cp', '-a', '/bundle/.', `${BUNDLE_DIR}/`],
+  // Not -a: the folder that it is copied into belongs to the node's kubelet, and nothing of it can be preserved.
+  command: ['cp', '-R', '/bundle/.', `${BUNDLE_DIR}/`],
   securityContext: RESTRICTED,
   resources: { requests: { cpu: '10m', memory: '16Mi' } },
   volumeMounts: [{ name: VOLUMES.bundle, mountPath: BUNDLE_DIR }],
@@ -101,6 +107,7 @@ const sidecarContainer = ({ sidecarImage, pullPolicy }: InjectSettings): object 
 const computeMounts = ({ emulatorPaths }: InjectSettings): object[] => [
   { name: VOLUMES.run, mountPath: RUN_DIR },
   { name: VOLUMES.bundle, mountPath: BUNDLE_DIR, readOnly: true },
+  { name: VOLUMES.bundle, mountPath: MODULES_DIR, subPath: 'modules', readOnly: true },
   ...emulatorPaths.map((mountPath) => ({
     name: VOLUMES.bundle,
     mountPath,
