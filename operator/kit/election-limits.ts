@@ -8,15 +8,18 @@ export interface ElectionLimits {
   readonly renewDeadlineMs: number;
   /** Between two looks at the lease, or two renewals. */
   readonly retryMs: number;
-  /** For each call; also the longest time-out of a write by which a leader changes anything. */
+  /** For each call about the lease. */
   readonly callTimeoutMs: number;
+  /** Longest time-out of any write by which a leader changes something: give it to its RestApi. */
+  readonly writeTimeoutMs: number;
 }
 
 export const ELECTION_LIMITS: ElectionLimits = {
-  leaseDurationMs: 15_000,
+  leaseDurationMs: 21_000,
   renewDeadlineMs: 10_000,
   retryMs: 2_000,
   callTimeoutMs: 3_000,
+  writeTimeoutMs: 10_000,
 };
 
 /** A setting that cannot work. Change the named limits so that the sentence is true. */
@@ -31,8 +34,8 @@ const RELATIONS: readonly (readonly [string, (l: ElectionLimits) => boolean])[] 
   ['renewDeadlineMs * 1.25 <= leaseDurationMs', (l) => l.renewDeadlineMs * 1.25 <= l.leaseDurationMs],
   // What a leader sent at its last moment has an end before another may lead.
   [
-    'renewDeadlineMs + callTimeoutMs < leaseDurationMs',
-    (l) => l.renewDeadlineMs + l.callTimeoutMs < l.leaseDurationMs,
+    'renewDeadlineMs + writeTimeoutMs < leaseDurationMs',
+    (l) => l.renewDeadlineMs + l.writeTimeoutMs < l.leaseDurationMs,
   ],
   // One call that gets lost must not cost the lead.
   [

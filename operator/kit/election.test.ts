@@ -91,7 +91,7 @@ describe('LeaderElection', function () {
     expect(a.log).to.deep.equal(['won']);
     expect(lease().spec).to.deep.equal({
       holderIdentity: 'a',
-      leaseDurationSeconds: 15,
+      leaseDurationSeconds: 21,
       acquireTime: '2030-01-01T00:00:01.000000Z',
       renewTime: '2030-01-01T00:00:01.000000Z',
       leaseTransitions: 0,
@@ -159,19 +159,19 @@ describe('LeaderElection', function () {
     const a = await leader('a');
     const b = await follower('b');
     // a stands still: b waits until a's time must be over, then leads.
-    await live(b, 14_000);
+    await live(b, 20_000);
     expect(b.election.holds()).to.equal(false);
     await live(b, 4_000);
     expect(b.election.holds()).to.equal(true);
     // a wakes up: before any of its callbacks has run, it knows.
-    a.time.jump(18_000);
+    a.time.jump(24_000);
     expect(a.election.holds()).to.equal(false);
     await live(a, 3_000);
     expect(a.log).to.deep.equal(['won', 'lost expired, holds: false']);
     // Now b stands still.
-    await live(a, 16_000);
+    await live(a, 22_000);
     expect(a.election.holds()).to.equal(true);
-    b.time.jump(19_000);
+    b.time.jump(25_000);
     expect(b.election.holds()).to.equal(false);
     await live(b, 1_000);
     expect(b.log.at(-1)).to.equal('lost expired, holds: false');

@@ -11,7 +11,7 @@ export interface Leader {
 /**
  * The same API; a write when `leader` does not hold fails with code NotLeader before it is sent.
  * A write that was sent at the last moment may still be under way: its time-out must be shorter than the distance
- * between our giving up and another's taking over (election-limits.ts asserts that).
+ * between our giving up and another's taking over (`writeTimeoutMs` in election-limits.ts).
  */
 export function fenced(api: Api, leader: Leader): Api {
   return {

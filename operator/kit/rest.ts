@@ -8,14 +8,17 @@ import http from 'node:http';
 import https from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Api, ApiRequest } from './api.js';
+import { ELECTION_LIMITS } from './election-limits.js';
 import { ApiError, isApiError, refusal } from './errors.js';
 
 export interface RestOptions {
-  /** From the call to the last byte of its answer; for a stream, to the first. */
+  /**
+   * From the call to the last byte of its answer; for a stream, to the first. No longer than `writeTimeoutMs` of an
+   * election where only a leader may write; the default is that.
+   */
   readonly callTimeoutMs?: number;
 }
 
-const CALL_TIMEOUT_MS = 10_000;
 const MS_PER_S = 1_000;
 const TCP_KEEPALIVE_MS = 15_000;
 /** The longest list page or object that we take: 500 objects of etcd's largest size do not come in one page. */
@@ -33,7 +36,7 @@ export class RestApi implements Api {
     private readonly kubeConfig: KubeConfig,
     options: RestOptions = {},
   ) {
-    this.#callTimeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS;
+    this.#callTimeoutMs = options.callTimeoutMs ?? ELECTION_LIMITS.writeTimeoutMs;
   }
 
   async call(request: ApiRequest): Promise<unknown> {
