@@ -98,7 +98,7 @@ describe('Informer', function () {
   });
 
   it('lists again when somebody demands it, also through a stale watch, but not more often than it may', async () => {
-    await started();
+    await started({ limits: { relistGapMs: 20_000 } });
     bench.server.holdWatches();
     put('a');
     bench.informer.relist('own write');
@@ -107,7 +107,7 @@ describe('Informer', function () {
     expect(reasons()).to.deep.equal(['start', 'own write']);
     await watching();
     bench.informer.relist('again');
-    await bench.time.advance(500);
+    await bench.time.advance(10_000);
     await settled();
     expect(reasons()).to.have.length(2);
     await until('listed', () => reasons().length === 3, bench.time);
