@@ -75,11 +75,17 @@ export type EndReason =
 
 /**
  * Why the lease cannot be relied on just now. `run`: Redis began another life since arm and never promised to be
- * durable; `notDurable`: it promised at arm, and does not keep it now.
+ * durable; `notDurable`: it promised at arm, and does not keep it now. `wrongPassword` to `diskError` are what a store that
+ * answers says against a look as against a claim; `storeError` is whatever else it says.
  */
 export type LeaseTrouble =
   | 'unreachable'
   | 'timeout'
+  | 'wrongPassword'
+  | 'notAllowed'
+  | 'readOnly'
+  | 'outOfMemory'
+  | 'diskError'
   | 'storeError'
   | 'damaged'
   | 'missing'

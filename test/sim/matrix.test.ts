@@ -275,6 +275,26 @@ describe('fault matrix', () => {
       }
     });
 
+    it('without room on its disk: says so while protected, before a claim is needed, and again when there is room', async () => {
+      for (const s of [await Scenario.alone(), await Scenario.protected()]) {
+        s.world.store.takesWrites = false;
+        s.untilTrue('trouble is told', () => s.primary.status?.lease === 'diskError');
+        s.expectTraffic();
+        s.world.store.takesWrites = true;
+        s.untilTrue('trouble is over', () => s.primary.status?.lease === null);
+      }
+    });
+
+    it('without room on its disk when the backup has to go live: it waits until there is room', async () => {
+      const s = await Scenario.protected();
+      s.world.store.takesWrites = false;
+      s.primary.kill(false);
+      s.until(s.backup, 'claiming');
+      s.expectSilence(2_000);
+      s.world.store.takesWrites = true;
+      s.until(s.backup, 'alone');
+    });
+
     it('down while cloning: cannot arm, keeps the backup, says why, and arms when it is back', async () => {
       const s = await Scenario.cloning();
       s.world.store.up = false;

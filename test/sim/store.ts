@@ -20,6 +20,8 @@ export class Store {
   #key: Key | null = null;
   #run = 1;
   up = true;
+  /** False: its disk is full. It answers, and refuses a look as it refuses a claim. */
+  takesWrites = true;
   /** Keys as they were, for a restart that goes back in time. */
   #past: (Key | null)[] = [];
 
@@ -57,6 +59,7 @@ export class Store {
   }
 
   ask(request: LeaseRequest): LeaseAnswer {
+    if (!this.takesWrites) return { op: request.op, result: 'unknown', reason: 'diskError' };
     switch (request.op) {
       case 'found':
         return this.#found(request.store, request.nonce);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -267,7 +267,7 @@ describe('lease on redis-server: a server that was demoted behind an address', f
       afterDemotion(demote, async (lease, address, promoted) => {
         await address.moveTo(promoted);
         const up = once(lease, 'up');
-        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown storeError');
+        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown readOnly');
         await up;
         expect(wordOf(await armIn(lease, ARM))).to.equal('ok');
         expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
@@ -422,6 +422,65 @@ describe('lease on redis-server: what the server is', function () {
     ));
 });
 
+describe('lease on redis-server: a server that takes no writes', function () {
+  this.timeout(20_000);
+
+  function withArmed(use: (server: RedisServer, lease: RedisLease) => Promise<void>): Promise<void> {
+    return withServer({ durable: false }, (server) =>
+      withLease({ vm: VM, socketPath: server.socketPath }, async (lease) => {
+        await lease.ask(FOUND);
+        expect(wordOf(await armIn(lease, ARM))).to.equal('ok');
+        await use(server, lease);
+      }),
+    );
+  }
+
+  it('at its bound of memory carries out a claim all the same, and says so at a look', () =>
+    withArmed(async (server, lease) => {
+      await admin(server, async (redis) => {
+        await redis.config('SET', 'maxmemory-policy', 'noeviction');
+        await redis.config('SET', 'maxmemory', '1');
+        const refusal = await redis.set('other', '1').catch((error: unknown) => String(error));
+        expect(refusal).to.match(/OOM/);
+      });
+      expect(wordOf(await lease.ask(PEEK))).to.equal('present');
+      expect(wordOf(await lease.ask(CLAIM))).to.equal('won');
+      expect(wordOf(await armIn(lease, { ...ARM, epoch: 3, primary: B, backup: P }))).to.equal('ok');
+    }));
+
+  it('whose disk is full refuses a look as it refuses a claim', () =>
+    withArmed(async (server, lease) => {
+      await admin(server, async (redis) => {
+        await redis.config('SET', 'save', '3600 1');
+        await mkdir(join(server.dir, 'dump.rdb')); // where the snapshot should go
+        await redis.bgsave();
+        await untilSo('the snapshot fails', async () =>
+          (await redis.info('persistence')).includes('rdb_last_bgsave_status:err'),
+        );
+      });
+      expect(wordOf(await lease.ask(PEEK))).to.equal('unknown diskError');
+      expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown diskError');
+      await admin(server, (redis) => redis.config('SET', 'save', '')); // else it would not end before it has saved
+      await rm(join(server.dir, 'dump.rdb'), { recursive: true });
+    }));
+
+  it('that lacks replicas which it must have refuses a look as it refuses a claim', () =>
+    withArmed(async (server, lease) => {
+      await admin(server, (redis) => redis.config('SET', 'min-replicas-to-write', '1'));
+      expect(wordOf(await lease.ask(PEEK))).to.equal('unknown readOnly');
+      expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown readOnly');
+    }));
+
+  for (const right of ['-hset', '-eval -evalsha']) {
+    it(`or not from this user (${right}) refuses a look as it refuses a claim`, () =>
+      withArmed(async (server, lease) => {
+        await admin(server, (redis) => redis.acl('SETUSER', 'default', ...right.split(' ')));
+        expect(wordOf(await lease.ask(PEEK))).to.equal('unknown notAllowed');
+        expect(wordOf(await lease.ask(CLAIM))).to.equal('unknown notAllowed');
+      }));
+  }
+});
+
 const ACL = '>secret ~lockstep:* resetchannels -@all +evalsha +eval +info +exists +hmget +hset +del';
 
 describe('lease on redis-server: AUTH, ACL, TLS', function () {
@@ -497,7 +556,7 @@ describe('lease on redis-server: AUTH, ACL, TLS', function () {
       const options = { vm: VM, socketPath: server.socketPath, username: 'lockstep', password: 'secret' };
       const lease = new RedisLease({ ...options, keyPrefix: 'other:' });
       try {
-        await readyToRefuse(lease, 'unknown storeError', /NOPERM/);
+        await readyToRefuse(lease, 'unknown notAllowed', /NOPERM/);
       } finally {
         lease.close();
       }
@@ -512,7 +571,7 @@ describe('lease on redis-server: AUTH, ACL, TLS', function () {
         password: 'no',
       });
       try {
-        await readyToRefuse(lease, 'unknown unreachable', /WRONGPASS/);
+        await readyToRefuse(lease, 'unknown wrongPassword', /WRONGPASS/);
       } finally {
         lease.close();
       }

@@ -67,6 +67,14 @@ const NUMBER_OF_KEYS = 1;
  * address that moves, the next connection may find the right one.
  */
 const OTHER_SERVER = /^(READONLY|MASTERDOWN|LOADING)\b/;
+/** How an error of the server begins, and what that means to people. */
+const ERRORS: readonly (readonly [RegExp, LeaseTrouble])[] = [
+  [/^(WRONGPASS|NOAUTH|ERR invalid password|ERR .*AUTH)\b/, 'wrongPassword'],
+  [/\bNOPERM\b|^ACL failure|can't run this command or subcommand/, 'notAllowed'],
+  [/^(READONLY|NOREPLICAS)\b/, 'readOnly'],
+  [/\bOOM\b/, 'outOfMemory'],
+  [/^MISCONF\b/, 'diskError'],
+];
 /** ioredis words its own command time-out so; it also guards the handshake, which this file does not see. */
 const COMMAND_TIMED_OUT = 'Command timed out';
 
@@ -136,7 +144,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   async ask(request: LeaseRequest): Promise<LeaseAnswer> {
     try {
-      if (!this.#isWarm) throw new Trouble('unreachable', this.#lastError);
+      if (!this.#isWarm) throw this.#notConnected();
       const answer = answerOf(request, await this.#call(request.op, argumentsOf(request)));
       this.#markUp();
       if (answer.result === 'unknown')
@@ -194,7 +202,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   /** @throws Trouble, or what the client throws */
   async #call(op: LeaseOp, args: string[]): Promise<LeaseReply> {
-    if (this.#redis.status !== 'ready') throw new Trouble('unreachable', this.#lastError);
+    if (this.#redis.status !== 'ready') throw this.#notConnected();
     if (this.#callsUnderWay >= CALLS_MAX)
       throw new Trouble('timeout', `${CALLS_MAX} requests under way already`);
     this.#callsUnderWay += 1;
@@ -274,6 +282,15 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     }
   }
 
+  /** A server that lets nobody in ends the connection: what it said then is the reason. */
+  #notConnected(): Trouble {
+    const reason = meaningOf(this.#lastError);
+    return new Trouble(
+      reason === 'wrongPassword' || reason === 'notAllowed' ? reason : 'unreachable',
+      this.#lastError,
+    );
+  }
+
   #tell(trouble: Trouble): Trouble {
     const text = `${trouble.reason} ${trouble.message}`;
     if (text !== this.#told) this.emit('trouble', trouble.reason, trouble.message);
@@ -289,10 +306,13 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
       return new Trouble('unreachable', `the connection was lost: ${this.#lastError}`);
     }
     if (OTHER_SERVER.test(error.message)) this.#dropWrongServer(error.message);
-    if (isErrorReply(error)) return new Trouble('storeError', error.message);
+    if (isErrorReply(error)) return new Trouble(meaningOf(error.message), error.message);
     return new Trouble('unreachable', error.message);
   }
 }
+
+const meaningOf = (error: string): LeaseTrouble =>
+  ERRORS.find(([pattern]) => pattern.test(error))?.[1] ?? 'storeError';
 
 /** The server has answered, with an error: the connection is sound. */
 function isErrorReply(error: unknown): boolean {

@@ -173,9 +173,14 @@ end
 return answer(record.winner == nonce and 'won' or 'lost', '')
 `;
 
+/**
+ * Proves what a claim needs, by doing what a claim does: the winner is written, as it is. A store that may not write (its
+ * disk, its rights) must be found out while the pair stands, not when one side is gone.
+ */
 const PEEK = `
 if not record then return answer('missing', '') end
 if damaged(record) then return answer('unknown', 'damaged') end
+redis.call('HSET', key, 'winner', record.winner)
 return answer('present', '')
 `;
 
@@ -206,8 +211,12 @@ function asLuaFunction([name, body]: [string, string]): string {
 /**
  * All operations in one script, chosen by ARGV[2], so that any call (the first `peek` of a connection) makes the
  * server keep it, and a claim is always one round trip.
+ *
+ * `allow-oom`: a record has a fixed size, and a claim at `maxmemory` must not be refused for the few bytes of a name. With
+ * the first line a server that takes no writes (a replica, one whose disk is full) refuses a look as it would a claim.
  */
-export const LEASE_SCRIPT = `${PRELUDE}
+export const LEASE_SCRIPT = `#!lua flags=allow-oom
+${PRELUDE}
 local OPS = {
 ${Object.entries(BODIES).map(asLuaFunction).join(',\n')}
 }
