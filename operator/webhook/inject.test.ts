@@ -124,9 +124,10 @@ describe('what is added to a launcher pod', () => {
     expect(patchFor(made, SETTINGS)).to.deep.equal([]);
   });
 
-  it('leaves the pod alone that only provisions a volume', () => {
+  it('lets nobody by who says that the pod only provisions a volume: our VMs have none', () => {
     const annotations = { 'kubevirt.io/ephemeral-provisioning': '' };
-    expect(patchFor({ ...POD, metadata: { ...POD.metadata, annotations } }, SETTINGS)).to.deep.equal([]);
+    const provisioning = { ...POD, metadata: { ...POD.metadata, annotations } };
+    expect(() => patchFor(provisioning, SETTINGS)).to.throw(InjectError, 'nothing starts unprotected');
   });
 
   it('makes the lists that are not there', () => {

@@ -54,7 +54,10 @@ const IDENTITY_DIR = '/etc/lockstep';
 const QEMU_USER = 107;
 /** The ring is 64 MiB, and a start that came to nothing may leave its own until the next. */
 const RUN_SIZE = '256Mi';
-/** KubeVirt's pod that only provisions a volume; no guest runs in it. */
+/**
+ * KubeVirt's pod that only provisions a volume. Our VMs have none yet, so whoever says that is no such pod: with this
+ * annotation let through, a guest would start without its sidecar.
+ */
 const EPHEMERAL = 'kubevirt.io/ephemeral-provisioning';
 
 const RESTRICTED = {
@@ -129,7 +132,11 @@ const append = (
 /** @throws InjectError */
 export function patchFor(pod: LauncherPod, settings: InjectSettings): PatchStep[] {
   const { spec, metadata } = pod;
-  if (metadata.annotations?.[EPHEMERAL] !== undefined) return [];
+  if (metadata.annotations?.[EPHEMERAL] !== undefined) {
+    throw new InjectError(
+      `annotation ${EPHEMERAL}: VMs with volumes are not supported yet, and nothing starts unprotected`,
+    );
+  }
   if ((spec.volumes ?? []).some(({ name }) => name === VOLUMES.run)) return []; // called a second time
   const vmi = metadata.labels?.[LABELS.vmi];
   if (vmi === undefined)

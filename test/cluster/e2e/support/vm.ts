@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// A FaultTolerantVM of the tests: the counting guest, and what its status says.
+import { until } from '../../../qemu/support/wait.js';
+import { applyObject, get, list, remove, type KubeObject } from './kube.js';
+
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration?: number;
+}
+
+/** What a user sees with `kubectl get ftvm -o yaml`. */
+export interface Ftvm extends KubeObject {
+  readonly status?: {
+    readonly status?: string;
+    readonly epoch?: number;
+    readonly primary?: { readonly vmi: string; readonly node?: string };
+    readonly backup?: { readonly vmi: string; readonly node?: string };
+    readonly lastFailover?: { readonly time: string; readonly cause: string; readonly gapMs?: number };
+    readonly conditions?: readonly Condition[];
+  };
+}
+
+export interface Pod extends KubeObject {
+  readonly spec: { readonly nodeName?: string };
+  readonly status: {
+    readonly phase: string;
+    readonly podIP?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly containerStatuses?: readonly { readonly name: string; readonly containerID?: string }[];
+  };
+}
+
+/** Where a VM's only interface is. */
+export type Attachment =
+  | { readonly kind: 'pod'; readonly ports: readonly number[] }
+  | { readonly kind: 'l2'; readonly network: string; readonly binding: string; readonly address: string };
+
+export interface VmChoice {
+  readonly name: string;
+  readonly namespace: string;
+  readonly attachment: Attachment;
+  readonly guestImage: string;
+  /** Silence after which a side counts as dead, ms. */
+  readonly deadAfterMs: number;
+  readonly memoryMiB?: number;
+  /** Labels that a node must have to hold a side. */
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+}
+
+/** What KubeVirt's masquerade gives every guest. */
+const MASQUERADE = { address: '10.0.2.2/24', gateway: '10.0.2.1' } as const;
+const MEMORY_MIB = 256;
+
+function network(attachment: Attachment): { interface: object; network: object; kernelArgs: string } {
+  if (attachment.kind === 'pod') {
+    return {
+      interface: { name: 'default', masquerade: {}, ports: attachment.ports.map((port) => ({ port })) },
+      network: { name: 'default', pod: {} },
+      kernelArgs: `lockstep.ip=${MASQUERADE.address} lockstep.gateway=${MASQUERADE.gateway}`,
+    };
+  }
+  return {
+    interface: { name: 'l2', binding: { name: attachment.binding } },
+    network: { name: 'l2', multus: { networkName: attachment.network } },
+    kernelArgs: `lockstep.ip=${attachment.address}`,
+  };
+}
+
+/** The manifest, as a user would write it. */
+export function manifest(choice: VmChoice): object {
+  const { name, namespace, attachment, guestImage, deadAfterMs, memoryMiB = MEMORY_MIB } = choice;
+  const placement =
+    choice.nodeSelector === undefined ? {} : { placement: { nodeSelector: choice.nodeSelector } };
+  const net = network(attachment);
+  const container = {
+    image: guestImage,
+    imagePullPolicy: 'IfNotPresent',
+    kernelPath: '/boot/vmlinuz',
+    initrdPath: '/boot/initrd.cpio',
+  };
+  return {
+    apiVersion: 'lockstep.dev/v1alpha1',
+    kind: 'FaultTolerantVM',
+    metadata: { name, namespace },
+    spec: {
+      failureDetection: { timeoutMs: deadAfterMs },
+      ...placement,
+      template: {
+        spec: {
+          domain: {
+            memory: { guest: `${String(memoryMiB)}Mi` },
+            firmware: {
+              kernelBoot: {
+                container,
+                kernelArgs: `console=ttyS0 quiet lockstep.tick_ms=500 ${net.kernelArgs}`,
+              },
+            },
+            devices: { interfaces: [net.interface] },
+          },
+          networks: [net.network],
+        },
+      },
+    },
+  };
+}
+
+/** What a status says, in a line. */
+export function words(vm: Ftvm | undefined): string {
+  if (vm === undefined) return 'no such FaultTolerantVM';
+  const { status } = vm;
+  const sides = `primary ${place(status?.primary)}, backup ${place(status?.backup)}`;
+  const conditions = (status?.conditions ?? []).map(
+    ({ type, status: is, reason, message }) => `${type}=${is} ${reason}: ${message}`,
+  );
+  return `${status?.status ?? 'no status'}, epoch ${String(status?.epoch ?? '-')}, ${sides}; ${conditions.join('; ')}`;
+}
+
+const place = (side: { vmi: string; node?: string } | undefined): string =>
+  side === undefined ? 'none' : `${side.vmi} on ${side.node ?? 'no node'}`;
+
+export const conditionOf = (vm: Ftvm, type: string): Condition | undefined =>
+  vm.status?.conditions?.find((one) => one.type === type);
+
+/** One side of a protected VM, with its pod. */
+export interface Side {
+  readonly vmi: string;
+  readonly node: string;
+  readonly pod: Pod;
+}
+
+export class TestVm {
+  constructor(readonly choice: VmChoice) {}
+
+  get selector(): string {
+    return `lockstep.dev/vm=${this.choice.name}`;
+  }
+
+  apply(): Promise<string> {
+    return applyObject(manifest(this.choice));
+  }
+
+  read(): Promise<Ftvm | undefined> {
+    return get<Ftvm>('ftvm', this.choice.name, this.choice.namespace);
+  }
+
+  /** Waits until the resource says so. */
+  async until(what: string, timeoutMs: number, holds: (vm: Ftvm) => boolean): Promise<Ftvm> {
+    let last: Ftvm | undefined;
+    return until(
+      `${this.choice.name}: ${what}`,
+      timeoutMs,
+      async () => {
+        last = await this.read();
+        return last !== undefined && holds(last) ? last : undefined;
+      },
+      () => words(last),
+    );
+  }
+
+  untilProtected(timeoutMs: number, since = 0): Promise<Ftvm> {
+    return this.until(
+      'Protected',
+      timeoutMs,
+      (vm) => vm.status?.status === 'Protected' && (vm.status.epoch ?? 0) > since,
+    );
+  }
+
+  pods(): Promise<Pod[]> {
+    return list<Pod>('pods', this.choice.namespace, this.selector);
+  }
+
+  /** Both sides of a protected VM. */
+  async sides(): Promise<{ primary: Side; backup: Side; epoch: number }> {
+    const [vm, pods] = [await this.read(), await this.pods()];
+    const side = (named: { vmi: string; node?: string } | undefined): Side => {
+      const pod = pods.find((one) => one.metadata.labels?.['lockstep.dev/vmi'] === named?.vmi);
+      if (named?.node === undefined || pod === undefined) throw new Error(`not both sides: ${words(vm)}`);
+      return { vmi: named.vmi, node: named.node, pod };
+    };
+    return {
+      primary: side(vm?.status?.primary),
+      backup: side(vm?.status?.backup),
+      epoch: vm?.status?.epoch ?? 0,
+    };
+  }
+
+  /** Deletes it and returns when nothing of it is left. */
+  async remove(timeoutMs: number): Promise<void> {
+    const { name, namespace } = this.choice;
+    await remove('ftvm', name, namespace);
+    await until(`nothing of ${name} is left`, timeoutMs, async () => {
+      const left = [
+        await this.read(),
+        ...(await this.pods()),
+        ...(await list('vmi', namespace, this.selector)),
+        ...(await list('secrets', namespace, this.selector)),
+        ...(await list('services', namespace, this.selector)),
+      ];
+      return left.some((one) => one !== undefined) ? undefined : true;
+    });
+  }
+}
