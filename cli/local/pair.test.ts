@@ -11,11 +11,11 @@ import { LocalError } from './errors.js';
 import { readEvents } from './events.js';
 import { cutPower } from './hosts.js';
 import { hostOf, pairLayout, REPO, type HostLayout } from './layout.js';
-import { existingNamespaces, inNetns } from './network.js';
+import { existingNamespaces, inNetns, pidsIn } from './network.js';
 import { observeHost } from './observe.js';
-import { bringUp, DEFAULT_CHOICE, makeSettings, takeDown } from './pair.js';
+import { bringUp, DEFAULT_CHOICE, ensureController, makeSettings, takeDown } from './pair.js';
 import { identify, isAlive, readPidFile, type ProcessId } from './processes.js';
-import { loadDesired, saveDesired } from './settings.js';
+import { loadDesired, saveDesired, saveSettings } from './settings.js';
 import { sessionShare } from './share.js';
 import { startFirst } from './vm.js';
 import { callUnix } from './unix-http.js';
@@ -84,16 +84,42 @@ describe('a local pair', function () {
     expect(gone).to.equal(true);
   });
 
-  it('is refused a second time, and made anew over ruins', async () => {
+  /** As after a crash of the controller alone. */
+  async function killController(): Promise<void> {
+    const id = await readPidFile(layout.controllerPid);
+    if (id === undefined) throw new Error('the controller had no pid file');
+    process.kill(id.pid, 'SIGKILL');
+    await until(async () => !(await isAlive(id)));
+  }
+
+  it('is refused a second time', async () => {
     expect((await failure(() => bringUp({ layout, settings }, quiet))).code).to.equal('PAIR_EXISTS');
-    process.kill((await readPidFile(layout.controllerPid))?.pid ?? 0, 'SIGKILL');
-    await rm(layout.settings);
-    await until(() =>
-      bringUp({ layout, settings }, quiet).then(
-        () => true,
-        () => false,
-      ),
-    );
+  });
+
+  it('is left alone as long as anything of it lives, and its controller is started again', async () => {
+    const { sidecar, qemu } = await processesOf(await startFirst(a));
+    await killController();
+    for (const lost of [undefined, layout.settings]) {
+      if (lost !== undefined) await rm(lost);
+      const refusal = await failure(() => bringUp({ layout, settings }, quiet));
+      expect(refusal.code).to.equal('PAIR_EXISTS');
+      expect(refusal.message).to.match(/controller .* is gone, but \d+ of its processes run/);
+      expect(await isAlive(sidecar)).to.equal(true);
+      expect(await isAlive(qemu)).to.equal(true);
+    }
+    await saveSettings(layout, settings);
+    expect(await ensureController(layout)).to.equal(true);
+    expect(await ensureController(layout)).to.equal(false);
+    expect((await failure(() => bringUp({ layout, settings }, quiet))).message).to.include('is up already');
+  });
+
+  it('is made anew over ruins without life', async () => {
+    await killController();
+    for (const netns of await existingNamespaces(layout)) {
+      for (const pid of await pidsIn(netns)) process.kill(pid, 'SIGKILL');
+      await until(async () => (await pidsIn(netns)).length === 0);
+    }
+    await bringUp({ layout, settings }, quiet);
     expect((await observeHost(a)).kind).to.equal('idle');
   });
 

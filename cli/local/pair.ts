@@ -48,9 +48,22 @@ export async function refuseRunning(layout: PairLayout): Promise<void> {
   throw new LocalError('PAIR_EXISTS', `pair '${layout.name}' is up already`, cure);
 }
 
-/** A running pair is refused; what a crash left of one is removed. */
+/** @throws LocalError PAIR_EXISTS when anything still runs in the pair's network: it may be its VM. */
+async function refuseLiving(layout: PairLayout): Promise<void> {
+  const namespaces = await existingNamespaces(layout);
+  const living = (await Promise.all(namespaces.map(pidsIn))).flat();
+  if (living.length === 0) return;
+  throw new LocalError(
+    'PAIR_EXISTS',
+    `the controller of pair '${layout.name}' is gone, but ${living.length} of its processes run, maybe its VM`,
+    `Start its controller again: 'lockstep protect --pair ${layout.name}', or end all of it: 'lockstep down --pair ${layout.name}'.`,
+  );
+}
+
+/** What runs is refused; what a crash left without life is removed. */
 async function makeRoom(layout: PairLayout, say: Progress): Promise<void> {
   await refuseRunning(layout);
+  await refuseLiving(layout);
   if ((await exists(layout.dir)) || (await existingNamespaces(layout)).length > 0) {
     say('removing what an earlier pair left behind');
     await takeDown(layout);
@@ -106,6 +119,14 @@ async function make({ layout, settings }: Pair, say: Progress): Promise<void> {
   say('hosts');
   await Promise.all(layout.hosts.map((host) => bootHost(layout, host)));
   await startController(layout);
+}
+
+/** Starts the pair's controller when it does not run; true: it did not. */
+export async function ensureController(layout: PairLayout): Promise<boolean> {
+  if ((await runningFrom(layout.controllerPid)) !== undefined) return false;
+  await startController(layout);
+  appendEvent(layout.events, 'ControllerStarted', null, 'it was gone');
+  return true;
 }
 
 async function startController(layout: PairLayout): Promise<void> {

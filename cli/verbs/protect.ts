@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander';
-import { LocalError } from '../local/errors.js';
+import { ensureController } from '../local/pair.js';
 import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
 import { pairStatus, type PairStatus } from '../local/status.js';
 import { noWaitOption, pairOption, timeoutOption } from './options.js';
@@ -25,12 +25,9 @@ export function waitProtected(
   });
 }
 
-/** Switches protection on; the controller does the rest. */
+/** Switches protection on; the controller does the rest, and is started again when it is gone. */
 export async function wantProtection(pair: Pair): Promise<void> {
-  const status = await pairStatus(pair);
-  if (!status.controllerRuns) {
-    throw new LocalError('STATE', "the pair's controller does not run", 'Take the pair down and up again.');
-  }
+  if (await ensureController(pair.layout)) say("the pair's controller was gone; it runs again");
   const desired = await loadDesired(pair.layout);
   await saveDesired(pair.layout, { ...desired, protected: true });
 }

@@ -44,7 +44,7 @@ export function statusText(status: PairStatus): string {
     status.lag === null ? '' : `lag ${status.lag}`,
     failover === null ? '' : `last failover ${failover.at}, live after ${failover.goLiveMs.toFixed(0)} ms`,
     status.leaseTrouble === null ? '' : `LEASE STORE: ${status.leaseTrouble}`,
-    status.controllerRuns ? '' : 'THE CONTROLLER DOES NOT RUN',
+    status.controllerRuns ? '' : "THE CONTROLLER DOES NOT RUN ('lockstep protect' starts it again)",
   ].filter((note) => note !== '');
   return [
     `pair '${status.pair}': ${status.status}${why === '' ? '' : ` (${why})`}`,
