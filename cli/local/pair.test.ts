@@ -13,7 +13,7 @@ import { cutPower } from './hosts.js';
 import { hostOf, pairLayout, REPO, type HostLayout } from './layout.js';
 import { existingNamespaces, inNetns, pidsIn } from './network.js';
 import { observeHost } from './observe.js';
-import { bringUp, DEFAULT_CHOICE, ensureController, makeSettings, takeDown } from './pair.js';
+import { bringUp, DEFAULT_CHOICE, ensureController, isTestGuest, makeSettings, takeDown } from './pair.js';
 import { identify, isAlive, readPidFile, type ProcessId } from './processes.js';
 import { loadDesired, saveDesired, saveSettings } from './settings.js';
 import { sessionShare } from './share.js';
@@ -121,6 +121,12 @@ describe('a local pair', function () {
     }
     await bringUp({ layout, settings }, quiet);
     expect((await observeHost(a)).kind).to.equal('idle');
+  });
+
+  it('waits for the word of the test guest only', () => {
+    expect(isTestGuest(settings.machine)).to.equal(true);
+    expect(isTestGuest({ ...settings.machine, initrd: '/boot/initrd' })).to.equal(false);
+    expect(isTestGuest({ ...settings.machine, kernel: '/boot/vmlinuz' })).to.equal(false);
   });
 
   it('has no way out of its network', async () => {

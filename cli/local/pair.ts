@@ -192,6 +192,10 @@ export const DEFAULT_MACHINE: MachineChoice = {
   append: '',
 };
 
+/** The guest that is built for tests, which says on its console when it serves; of another's nothing is known. */
+export const isTestGuest = ({ kernel, initrd }: Pick<MachineChoice, 'kernel' | 'initrd'>): boolean =>
+  kernel === DEFAULT_MACHINE.kernel && initrd === DEFAULT_MACHINE.initrd;
+
 export interface PairChoice {
   readonly machine: MachineChoice;
   readonly qemuBinary: string;

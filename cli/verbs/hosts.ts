@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { LocalError } from '../local/errors.js';
 import { bootHost, cutPower, hasPower } from '../local/hosts.js';
 import { hostOf } from '../local/layout.js';
+import { isTestGuest } from '../local/pair.js';
 import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
 import { coldStart } from '../local/vm.js';
 import { pairOption, timeoutOption, yesOption } from './options.js';
@@ -59,7 +60,8 @@ async function coldStartOn(name: string, options: ColdStartOptions): Promise<voi
   const host = hostOf(pair.layout, name);
   await confirm('Start the VM from nothing? What it had in memory is lost.', options.yes);
   const { incarnation } = await coldStart(pair, host);
-  if (incarnation !== null) await waitGuest(incarnation.serialFile, options.timeout * 1000);
+  if (incarnation !== null && isTestGuest(pair.settings.machine))
+    await waitGuest(incarnation.serialFile, options.timeout * 1000);
   print(`the VM runs on host ${name}, from a cold start`);
 }
 

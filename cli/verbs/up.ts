@@ -9,6 +9,7 @@ import {
   bringUp,
   DEFAULT_CHOICE,
   DEFAULT_MACHINE,
+  isTestGuest,
   makeSettings,
   orTakeDown,
   type MachineChoice,
@@ -101,8 +102,7 @@ async function up(options: Options): Promise<void> {
   await requireAble(qemuBinary, memoryMiB);
   const machine = { model, memoryMiB, cpu, kernel, initrd, append };
   const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
-  const ownGuest = kernel === DEFAULT_MACHINE.kernel && initrd === DEFAULT_MACHINE.initrd;
-  await upPair({ layout, settings }, options.timeout * 1000, options.wait && ownGuest);
+  await upPair({ layout, settings }, options.timeout * 1000, options.wait && isTestGuest(machine));
   print(`pair '${layout.name}' is up; the VM runs, not protected yet. Its network:`);
   print(`  nsenter --net=/run/netns/${layout.client.netns} redis-cli -h ${layout.guest.ip}`);
   print("Next: 'lockstep protect'");
