@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Carries out effects, one small function each. Any of them may be done again: by us after a restart, or by another. */
+import { base64, textOf } from './api/base64.js';
 import type { Ftvm, Side, StoredFtvm } from './api/ftvm.js';
 import type { Pod, Secret, Service } from './api/objects.js';
 import { FTVMS, PODS, SECRETS, SERVICES, VMIS } from './api/resources.js';
@@ -8,7 +9,7 @@ import { isDue, type Authority } from './identity.js';
 import type { ObjectClient } from './kit/apply.js';
 import { keyOf, type KubeObject, type Resource, type Stored } from './kit/object.js';
 import type { Leases } from './leases.js';
-import { ANNOTATIONS, FINALIZER, LIVE_GATE, secretNameOf, vmIdOf } from './names.js';
+import { ANNOTATIONS, FINALIZER, LABELS, LIVE_GATE, secretNameOf, vmIdOf } from './names.js';
 import { buildSecret, type StoreAccess } from './resources/secret.js';
 import { buildService, sameService } from './resources/service.js';
 import { buildVmi } from './resources/vmi.js';
@@ -91,7 +92,7 @@ export class Actor {
         await ports.client.delete(SECRETS, this.#ref(ftvm, secretNameOf(vmi)));
       },
       setRole: async (ftvm, { pod, uid, role }) => {
-        const labels = { 'lockstep.dev/role': role };
+        const labels = { [LABELS.role]: role };
         await this.#write(ftvm, 'pods', () =>
           ports.client.patchLabels<Pod>(PODS, this.#ref(ftvm, pod), labels, { uid }),
         );
@@ -102,8 +103,7 @@ export class Actor {
           .list()
           .find(
             (one) =>
-              one.metadata.namespace === ftvm.metadata.namespace &&
-              one.metadata.labels?.['lockstep.dev/vmi'] === vmi,
+              one.metadata.namespace === ftvm.metadata.namespace && one.metadata.labels?.[LABELS.vmi] === vmi,
           );
         if (pod !== undefined) await ports.sides.order(pod.metadata.uid, command);
       },
@@ -127,8 +127,7 @@ export class Actor {
       const ref = this.#ref(ftvm, secretNameOf(vmi));
       const secret = caches.secrets.get(keyOf({ metadata: ref }));
       if (secret === undefined) continue;
-      const certificate = Buffer.from(secret.data?.['tls.crt'] ?? '', 'base64').toString();
-      if (!isDue(certificate, wallClock())) continue;
+      if (!isDue(textOf(secret, 'tls.crt'), wallClock())) continue;
       const tls = await authority.ofSide(vmIdOf(name, uid), vmi);
       const data = { 'tls.crt': base64(tls.cert), 'tls.key': base64(tls.key) };
       await this.#write(ftvm, 'secrets', () =>
@@ -248,5 +247,3 @@ const foreign = (kind: string, name: string): ForeignObjectError =>
   new ForeignObjectError(
     `${kind} ${name} is there already and belongs to something else: rename or remove it`,
   );
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');

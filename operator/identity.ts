@@ -13,6 +13,7 @@ import {
   type HostNames,
   type Pair,
 } from '../sidecar/io/channel/pki.js';
+import { base64, textOf } from './api/base64.js';
 import type { Secret } from './api/objects.js';
 import { SECRETS } from './api/resources.js';
 import type { ObjectClient } from './kit/apply.js';
@@ -31,10 +32,6 @@ export function isDue(certificatePem: string, now: Date): boolean {
     return true; // no certificate at all
   }
 }
-
-const text = (secret: Secret, key: string): string =>
-  Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
-const base64 = (value: string): string => Buffer.from(value).toString('base64');
 
 /** The CA of this installation; of several who make it at once, the first one's counts for all. */
 export async function loadCa(client: ObjectClient, namespace: string): Promise<Pair> {
@@ -55,7 +52,7 @@ export class CaError extends Error {
 }
 
 function pairOf(secret: Secret): Pair {
-  const pair = { certificatePem: text(secret, 'ca.crt'), privateKeyPem: text(secret, 'ca.key') };
+  const pair = { certificatePem: textOf(secret, 'ca.crt'), privateKeyPem: textOf(secret, 'ca.key') };
   if (pair.certificatePem !== '' && pair.privateKeyPem !== '') return pair;
   throw new CaError(
     `Secret ${CA_SECRET} has no ca.crt or no ca.key: put its copy back, or delete it and all VMs to begin with a new one`,

@@ -5,6 +5,7 @@ import type { Pod } from './api/objects.js';
 import { epochOf, seconds, type Decision } from './decide.js';
 import { conditionSet, type Verdict } from './kit/conditions.js';
 import { endOf, newEnds } from './ends.js';
+import { ANNOTATIONS } from './names.js';
 import { nonceOf, type Observation, type SideView } from './observe.js';
 
 /** Which conditions there are, in the order in which they are shown. Ready first: kstatus, Helm and GitOps rely on it. */
@@ -240,7 +241,7 @@ function coldStartWords(observation: Observation, { views }: Decision): string {
   const epoch = epochOf(observation, views);
   return (
     'to start it anew, what it had in memory is lost: ' +
-    `kubectl annotate ftvm ${name} -n ${namespace} --overwrite lockstep.dev/cold-start=${epoch}`
+    `kubectl annotate ftvm ${name} -n ${namespace} --overwrite ${ANNOTATIONS.coldStart}=${epoch}`
   );
 }
 

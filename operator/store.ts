@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where the lease store is: a Secret in the operator's namespace, of the chart's own Redis or of one that users have. */
 import { z } from 'zod';
+import { fromBase64 } from './api/base64.js';
 import type { StoredFtvm } from './api/ftvm.js';
 import type { Secret } from './api/objects.js';
 import { SECRETS } from './api/resources.js';
@@ -22,10 +23,7 @@ const schema = z.object({
 
 /** @throws StoreSecretError naming the key that is not as it must be */
 export function storeOfSecret(name: string, secret: Secret): StoreAccess {
-  const texts = Object.entries(secret.data ?? {}).map(([key, value]) => [
-    key,
-    Buffer.from(value, 'base64').toString('utf8').trim(),
-  ]);
+  const texts = Object.entries(secret.data ?? {}).map(([key, value]) => [key, fromBase64(value).trim()]);
   const parsed = schema.safeParse(Object.fromEntries(texts));
   if (!parsed.success) {
     const wrong = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Tells the API server whose certificates our webhooks have: the CA goes into both webhook configurations. */
+import { base64 } from './api/base64.js';
 import { MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS } from './api/resources.js';
 import type { ObjectClient } from './kit/apply.js';
 import type { KubeObject } from './kit/object.js';
@@ -14,7 +15,7 @@ interface Configuration extends KubeObject {
 
 /** Writes only what differs. @throws ApiError; NotFound when the chart's configuration is not there */
 export async function trustWebhooks(client: ObjectClient, caPem: string): Promise<void> {
-  const caBundle = Buffer.from(caPem).toString('base64');
+  const caBundle = base64(caPem);
   for (const [resource, name] of [
     [MUTATING_WEBHOOKS, INJECT_WEBHOOK],
     [VALIDATING_WEBHOOKS, VALIDATE_WEBHOOK],

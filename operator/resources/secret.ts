@@ -2,6 +2,7 @@
 /** What a side's sidecar gets to know: its keys and its settings, in one Secret. Pure. */
 import type { ChannelTls } from '../../sidecar/io/channel/tls.js';
 import { PORTS } from '../../sidecar/kubevirt/config.js';
+import { base64 } from '../api/base64.js';
 import type { Side, StoredFtvm } from '../api/ftvm.js';
 import type { Secret } from '../api/objects.js';
 import { LABELS, MANAGED_BY, secretNameOf, vmIdOf } from '../names.js';
@@ -56,8 +57,6 @@ export function settingsOf(ftvm: StoredFtvm, { side, peerHost, store }: Omit<Sec
     store,
   };
 }
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 /** @throws NoPeerError */
 export function buildSecret(ftvm: StoredFtvm, input: SecretInput): Secret {

@@ -22,6 +22,7 @@ import { World, type Cache, type Caches } from '../world.js';
 import { makeCa } from '../../sidecar/io/channel/pki.js';
 import { CallError, type Command } from '../../sidecar/kubevirt/client.js';
 import { FakeCluster, NAMESPACE } from './cluster.js';
+import { SPEC } from './samples.js';
 
 export const VM = 'db';
 export const KEY = `${NAMESPACE}/${VM}`;
@@ -304,29 +305,6 @@ export class Installation {
     return record.winner === null ? [record.primary, record.backup].includes(nonce) : record.winner === nonce;
   }
 }
-
-/** With the defaults of the schema, as the API server hands it out. */
-const SPEC: Ftvm['spec'] = {
-  template: {
-    spec: {
-      domain: {
-        devices: {
-          interfaces: [{ name: 'default', masquerade: {}, ports: [{ port: 80 }] }],
-        },
-        memory: { guest: '128Mi' },
-      },
-      networks: [{ name: 'default', pod: {} }],
-    },
-  },
-  failureDetection: { timeoutMs: 300 },
-  lag: { boundMs: 1_000 },
-  engine: 'Replay',
-  disks: { mode: 'Replicated' },
-  cpuModel: 'EPYC',
-  store: {},
-  suspended: false,
-  placement: {},
-};
 
 let authority: Promise<Authority> | null = null;
 

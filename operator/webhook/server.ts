@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { z } from 'zod';
+import { base64 } from '../api/base64.js';
 import type { PatchStep } from './inject.js';
 
 export interface AdmissionRequest {
@@ -153,7 +154,7 @@ function answer(uid: string, verdict: Verdict): object {
   const said = verdict.allowed
     ? verdict.patch === undefined || verdict.patch.length === 0
       ? {}
-      : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(verdict.patch)).toString('base64') }
+      : { patchType: 'JSONPatch', patch: base64(JSON.stringify(verdict.patch)) }
     : { status: { code: 403, reason: 'Forbidden', message: verdict.message } };
   return {
     apiVersion: 'admission.k8s.io/v1',

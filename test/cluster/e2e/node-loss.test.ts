@@ -9,10 +9,11 @@ import { killNode, startNode } from '../bed/faults.js';
 import { attachClient, detachClient } from '../bed/network.js';
 import { kubectl } from '../bed/kubectl.js';
 import { GUEST_IMAGE, WORKER_NAMES } from '../bed/settings.js';
-import { RELEASE_NAMESPACE } from './support/chart.js';
 import { get, type KubeObject } from './support/kube.js';
 import { TestVm } from './support/vm.js';
 
+/** Where the product is installed (docs/install.md). */
+const RELEASE_NAMESPACE = 'lockstep-system';
 const CLIENT = 'e2e';
 /** On nodes that may die: the lease store must not die with the primary, or the backup waits for it, as it must. */
 const MORTAL = 'lockstep-e2e/mortal';
