@@ -4,7 +4,11 @@
 FROM debian:bookworm-slim
 RUN groupadd --gid 107 qemu && useradd --uid 107 --gid 107 --home-dir /home/qemu --create-home --shell /bin/bash qemu && \
     groupadd --system libvirt-qemu && useradd --system --gid libvirt-qemu --no-create-home libvirt-qemu
-RUN echo 'deb http://deb.debian.org/debian bookworm-backports main' > /etc/apt/sources.list.d/backports.list && \
+# The backports come from the mirror that the base has its packages from.
+RUN apt-get update -q && mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' \
+      | awk '$1 == "bookworm" { print $2; exit }') && \
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \
+      > /etc/apt/sources.list.d/backports.list && \
     apt-get update -q && \
     apt-get install -qy --no-install-recommends \
       qemu-system-x86/bookworm qemu-system-common/bookworm qemu-system-data/bookworm qemu-utils/bookworm seabios \
