@@ -5,11 +5,11 @@ import { Client, serverOf } from '../demo/client.js';
 import type { Finished } from '../demo/reports.js';
 import { tell } from '../demo/story.js';
 import { Timeline } from '../demo/timeline.js';
-import { LocalError } from '../local/errors.js';
 import { pairLayout } from '../local/layout.js';
 import { DEFAULT_CHOICE, DEFAULT_MACHINE, makeSettings, takeDown } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
 import { outputOption, wholeNumber } from './options.js';
+import { goOn, stopAtNextStep } from './stopping.js';
 import { print, say } from './talk.js';
 import { upPair } from './up.js';
 
@@ -18,20 +18,6 @@ const GUEST_READY_MS = 180_000;
 const PAUSE_MS = 2;
 const PAUSE_MS_MAX = 1000;
 
-/** Ctrl-C ends the story at its next step, so that all of it can be cleared away. */
-function onInterrupt(): () => void {
-  let interrupted = false;
-  const interrupt = () => {
-    if (!interrupted) say('interrupted: clearing away');
-    interrupted = true;
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
-  return () => {
-    if (interrupted) throw new LocalError('DECLINED', 'interrupted');
-  };
-}
-
 interface Options {
   readonly pair: string;
   readonly pause: number;
@@ -39,7 +25,7 @@ interface Options {
   readonly keepOnFailure?: true;
 }
 
-async function play(pair: Pair, timeline: Timeline, pauseMs: number, goOn: () => void): Promise<Finished> {
+async function play(pair: Pair, timeline: Timeline, pauseMs: number): Promise<Finished> {
   timeline.add(`the guest is up: Linux and redis-server under ${pair.settings.qemuBinary}`);
   const client = new Client(serverOf(pair.layout), pauseMs);
   try {
@@ -54,12 +40,12 @@ async function demo(options: Options): Promise<void> {
   await requireAble(DEFAULT_CHOICE.qemuBinary, DEFAULT_MACHINE.memoryMiB);
   const pair: Pair = { layout, settings: makeSettings(layout) };
   const timeline = new Timeline(say);
-  const goOn = onInterrupt();
+  stopAtNextStep(say);
   timeline.add('two hosts (network namespaces on a bridge), a lease store, and a VM that boots');
-  await upPair(pair, GUEST_READY_MS, true, goOn);
+  await upPair(pair, GUEST_READY_MS, true);
   let kept = false;
   try {
-    const { acknowledged, found } = await play(pair, timeline, options.pause, goOn);
+    const { acknowledged, found } = await play(pair, timeline, options.pause);
     if (options.output === 'json') {
       print(JSON.stringify({ acknowledged, found, gaps: timeline.gaps, timeline: timeline.lines }, null, 2));
       return;

@@ -17,16 +17,13 @@ import {
 import type { Pair } from '../local/settings.js';
 import { guestReady, startFirst } from '../local/vm.js';
 import { memoryOption, noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
+import { goOn, stopAtNextStep, unlessStopped } from './stopping.js';
 import { print, say, waitFor, type Look } from './talk.js';
 
 const GUEST_READY_S = 120;
 
 /** Waits until the test guest serves; a guest of someone's own says nothing that could be waited for. */
-export async function waitGuest(
-  serialFile: string,
-  timeoutMs: number,
-  goOn: () => void = () => undefined,
-): Promise<void> {
+export async function waitGuest(serialFile: string, timeoutMs: number): Promise<void> {
   await waitFor('the guest', timeoutMs, async (): Promise<Look<true>> => {
     goOn();
     return (await guestReady(serialFile)) ? { done: true } : { meanwhile: 'it boots' };
@@ -50,26 +47,22 @@ function cpuModel(text: string): string {
 }
 
 /**
- * Brings a pair up with its VM running on the first host; on failure nothing is left behind. `goOn` is called
- * while it waits, and may throw.
+ * Brings a pair up with its VM running on the first host; on failure, or when it is
+ * stopped (stopping.ts), nothing is left behind.
  * @throws LocalError PAIR_EXISTS when a pair of that name is up: it is left as it is.
  */
-export async function upPair(
-  pair: Pair,
-  timeoutMs: number,
-  waits: boolean,
-  goOn?: () => void,
-): Promise<void> {
+export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Promise<void> {
   const { layout, settings } = pair;
   const [first] = layout.hosts;
   if (first === undefined) throw new LocalError('USAGE', 'a pair without hosts');
   await bringUp(pair, say);
   await orTakeDown(layout, say, async () => {
+    goOn();
     say(
       `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
     );
-    const { incarnation } = await startFirst(first);
-    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs, goOn);
+    const { incarnation } = await unlessStopped(startFirst(first));
+    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs);
   });
 }
 
@@ -102,6 +95,7 @@ async function up(options: Options): Promise<void> {
   await requireAble(qemuBinary, memoryMiB);
   const machine = { model, memoryMiB, cpu, kernel, initrd, append };
   const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
+  stopAtNextStep(say);
   await upPair({ layout, settings }, options.timeout * 1000, options.wait && isTestGuest(machine));
   print(`pair '${layout.name}' is up; the VM runs, not protected yet. Its network:`);
   print(`  nsenter --net=/run/netns/${layout.client.netns} redis-cli -h ${layout.guest.ip}`);
