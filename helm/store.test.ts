@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { questionToStore } from '../operator/install/store.js';
+import { STORE_POD_LABELS } from '../operator/names.js';
 import { LEASE_DEFAULTS } from '../sidecar/io/lease/redis.js';
 import { RedisServer } from '../sidecar/io/lease/redisServer.js';
 import { DEFAULT_USER, LEASE_SERVER_SETTINGS, leaseUser } from '../sidecar/io/lease/server.js';
@@ -54,6 +55,17 @@ describe('chart: lease store', function () {
     expect(secret).to.include({ host: 'lockstep-redis.lockstep-system.svc', port: '6379' });
     const service = one(objects, 'Service', 'lockstep-redis');
     expect(at(service, 'spec', 'ports', 0, 'port')).to.equal(6379);
+  });
+
+  it('has pods that the sides of VMs know, so that they are rather elsewhere', () => {
+    const labels = at(
+      one(objects, 'StatefulSet', 'lockstep-redis'),
+      'spec',
+      'template',
+      'metadata',
+      'labels',
+    );
+    expect(labels).to.include(STORE_POD_LABELS);
   });
 
   it('tells the same words to those who bring their own', async () => {

@@ -10,10 +10,11 @@ import type { ObjectClient } from './kit/apply.js';
 import { keyOf, type KubeObject, type Resource, type Stored } from './kit/object.js';
 import type { Leases } from './leases.js';
 import { ANNOTATIONS, FINALIZER, LABELS, LIVE_GATE, secretNameOf, vmIdOf } from './names.js';
-import { buildSecret, type StoreAccess } from './resources/secret.js';
+import { buildSecret } from './resources/secret.js';
 import { buildService, sameService } from './resources/service.js';
 import { buildVmi } from './resources/vmi.js';
 import type { Sides } from './sides.js';
+import type { StoreAccess } from './store.js';
 import type { Caches } from './world.js';
 
 /** Own writes of one kind: the VM is not looked at again before its informer shows what came back. */

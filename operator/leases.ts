@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { RedisLease } from '../sidecar/io/lease/redis.js';
 import type { LeaseView } from './observe.js';
-import type { StoreAccess } from './resources/secret.js';
+import type { StoreAccess } from './store.js';
 
 const ANSWER_MS_MAX = 2_000;
 

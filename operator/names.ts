@@ -26,6 +26,12 @@ export const ANNOTATIONS = {
   startedAs: `${GROUP}/started-as`,
 } as const;
 
+/** Labels of the pods of the lease store that comes with the installation, in whatever namespace that is. */
+export const STORE_POD_LABELS = {
+  'app.kubernetes.io/name': 'lockstep',
+  'app.kubernetes.io/component': 'redis',
+} as const;
+
 /** Condition of a launcher pod: it is the one that runs the VM. */
 export const LIVE_GATE = `${GROUP}/live`;
 

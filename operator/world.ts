@@ -8,7 +8,7 @@ import { keyOf, type KubeObject, type Stored } from './kit/object.js';
 import { ANNOTATIONS, LABELS, vmIdOf } from './names.js';
 import type { LeaseView, Observation, RawSide } from './observe.js';
 import type { Leases } from './leases.js';
-import type { StoreAccess } from './resources/secret.js';
+import type { StoreAccess } from './store.js';
 import type { Sides } from './sides.js';
 
 /** A cache of one kind, as an informer has it. */

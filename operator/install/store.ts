@@ -3,47 +3,29 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { RedisLease, type LeaseOptions } from '../../sidecar/io/lease/redis.js';
+import { leaseOptionsOf, parseStore, STORE_KEYS } from '../store.js';
 import type { Question } from './wait.js';
 
 const CONNECT_MS_MAX = 3_000;
 /** A first write on a busy disk may take long; nobody waits for a failover here. */
 const CALL_MS_MAX = 5_000;
 
-/** Keys of the Secret, as text. */
-const secretSchema = z.object({
-  host: z.string().trim().min(1),
-  port: z.coerce.number().int().min(1).max(65535),
-  username: z.string().trim().min(1),
-  password: z.string().min(1),
-  'ca.crt': z.string().min(1).optional(),
-});
-const REQUIRED = ['host', 'port', 'username', 'password'] as const;
-
 /**
  * The store that a mounted Secret names.
  * @param dir where each key is a file
- * @throws Error, in words, when a key is missing or makes no sense
+ * @throws StoreSecretError when a key is missing or makes no sense
  */
 export async function readStoreSecret(dir: string): Promise<Omit<LeaseOptions, 'vm'>> {
   const files: Record<string, string> = {};
-  for (const key of [...REQUIRED, 'ca.crt']) {
+  for (const key of STORE_KEYS) {
     try {
       files[key] = await readFile(join(dir, key), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }
-  const parsed = secretSchema.safeParse(files);
-  if (!parsed.success) {
-    const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
-    throw new Error(
-      `the Secret of the lease store needs ${REQUIRED.join(', ')} (and ca.crt for TLS): ${wrong}`,
-    );
-  }
-  const { host, port, username, password, 'ca.crt': ca } = parsed.data;
-  return { host, port, username, password, ...(ca === undefined ? {} : { tls: { ca } }) };
+  return leaseOptionsOf(parseStore('the Secret of the lease store', files));
 }
 
 export interface StoreTrial {

@@ -2,8 +2,9 @@
 import { expect } from 'chai';
 import { parseConfig, type Config } from '../../sidecar/kubevirt/config.js';
 import { BACKUP, BRIDGE, PRIMARY, sampleFtvm } from '../test/samples.js';
-import { buildSecret, NoPeerError, settingsOf, type StoreAccess } from './secret.js';
+import { buildSecret, NoPeerError, settingsOf } from './secret.js';
 import type { Side, StoredFtvm } from '../api/ftvm.js';
+import type { StoreAccess } from '../store.js';
 
 const STORE: StoreAccess = { host: 'redis.lockstep-system', port: 6379, username: 'u', password: 'p' };
 const TLS = { ca: 'CA', cert: 'CERT', key: 'KEY' };

@@ -6,19 +6,9 @@ import { base64 } from '../api/base64.js';
 import type { Side, StoredFtvm } from '../api/ftvm.js';
 import type { Secret } from '../api/objects.js';
 import { LABELS, MANAGED_BY, secretNameOf, vmIdOf } from '../names.js';
+import type { StoreAccess } from '../store.js';
 import { ownerOf } from './owner.js';
 import { guestMacOf } from './vmi.js';
-
-/** The lease store, as sidecars in any namespace reach it. */
-export interface StoreAccess {
-  readonly host: string;
-  readonly port: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly keyPrefix?: string;
-  /** PEM; there when it is to be talked to by TLS. */
-  readonly tlsCa?: string;
-}
 
 export interface SecretInput {
   readonly side: Side;

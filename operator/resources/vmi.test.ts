@@ -61,6 +61,53 @@ describe('the VMI of a side', () => {
     ]);
   });
 
+  it('is rather on another node than the lease store of the installation, but must not be', () => {
+    const { podAntiAffinity } = specOf().affinity ?? {};
+    expect(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution).to.deep.equal([
+      {
+        weight: 100,
+        podAffinityTerm: {
+          labelSelector: {
+            matchLabels: { 'app.kubernetes.io/name': 'lockstep', 'app.kubernetes.io/component': 'redis' },
+          },
+          namespaceSelector: {},
+          topologyKey: 'kubernetes.io/hostname',
+        },
+      },
+    ]);
+    expect(podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution).to.have.length(1);
+  });
+
+  it('minds no lease store of the installation when it has one of its own', () => {
+    const ftvm = sampleFtvm({ spec: { store: { secretName: 'mine' } } });
+    const { affinity } = buildVmi(ftvm, PRIMARY).spec as VmiSpec;
+    expect(affinity?.podAntiAffinity).to.have.all.keys('requiredDuringSchedulingIgnoredDuringExecution');
+  });
+
+  it('keeps every kind of affinity that the template has, ours beside it', () => {
+    const term = { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'noisy' } } };
+    const own: NonNullable<VmiSpec['affinity']> = {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] }],
+        },
+      },
+      podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] },
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [term],
+        preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 7, podAffinityTerm: term }],
+      },
+    };
+    const { affinity } = specOf({ ...MASQUERADE, affinity: own });
+    expect(affinity).to.deep.include({ nodeAffinity: own.nodeAffinity, podAffinity: own.podAffinity });
+    const { podAntiAffinity } = affinity ?? {};
+    const preferred = podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution;
+    const required = podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+    expect(preferred?.map(({ weight }) => weight)).to.deep.equal([7, 100]);
+    expect(preferred?.[0]?.podAffinityTerm).to.deep.equal(term);
+    expect([required?.length, required?.[0]]).to.deep.equal([2, term]);
+  });
+
   it('has the host name and the firmware UUID of the other side, although its own name is another', () => {
     const [one, other] = [specOf(), specOf(MASQUERADE, BACKUP)];
     expect(one.hostname).to.equal('db');

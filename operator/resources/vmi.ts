@@ -5,7 +5,7 @@
  */
 import type { StoredFtvm, Side, VmiInterface, VmiSpec } from '../api/ftvm.js';
 import type { Vmi } from '../api/objects.js';
-import { ANNOTATIONS, firmwareUuidOf, LABELS, macOf, MANAGED_BY } from '../names.js';
+import { ANNOTATIONS, firmwareUuidOf, LABELS, macOf, MANAGED_BY, STORE_POD_LABELS } from '../names.js';
 import { ownerOf } from './owner.js';
 
 const HOSTNAME_TOPOLOGY = 'kubernetes.io/hostname';
@@ -33,17 +33,40 @@ function interfacesOf(spec: VmiSpec, uid: string): VmiInterface[] {
   });
 }
 
-function affinityOf(spec: VmiSpec, vm: string): NonNullable<VmiSpec['affinity']> {
-  const anti = spec.affinity?.podAntiAffinity;
-  const apart = { labelSelector: { matchLabels: { [LABELS.vm]: vm } }, topologyKey: HOSTNAME_TOPOLOGY };
+const WEIGHT_MAX = 100;
+
+type PodAntiAffinity = NonNullable<NonNullable<VmiSpec['affinity']>['podAntiAffinity']>;
+
+/**
+ * Away from the lease store where there are nodes enough: who loses the primary's node together with the store waits for
+ * the store before it may take over. A VM with a store of its own has nothing to do with the chart's.
+ */
+function awayFromStore({ spec: { store } }: StoredFtvm): PodAntiAffinity {
+  if (store.secretName !== undefined) return {};
+  const podAffinityTerm = {
+    labelSelector: { matchLabels: STORE_POD_LABELS },
+    // In whatever namespace the installation is.
+    namespaceSelector: {},
+    topologyKey: HOSTNAME_TOPOLOGY,
+  };
+  return { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: WEIGHT_MAX, podAffinityTerm }] };
+}
+
+function affinityOf(ftvm: StoredFtvm): NonNullable<VmiSpec['affinity']> {
+  const { affinity } = ftvm.spec.template.spec;
+  const own = affinity?.podAntiAffinity;
+  const sides = { matchLabels: { [LABELS.vm]: ftvm.metadata.name } };
+  const { preferredDuringSchedulingIgnoredDuringExecution: away = [] } = awayFromStore(ftvm);
+  const preferred = [...(own?.preferredDuringSchedulingIgnoredDuringExecution ?? []), ...away];
   return {
-    ...spec.affinity,
+    ...affinity,
     podAntiAffinity: {
-      ...anti,
+      ...own,
       requiredDuringSchedulingIgnoredDuringExecution: [
-        ...(anti?.requiredDuringSchedulingIgnoredDuringExecution ?? []),
-        apart,
+        ...(own?.requiredDuringSchedulingIgnoredDuringExecution ?? []),
+        { labelSelector: sides, topologyKey: HOSTNAME_TOPOLOGY },
       ],
+      ...(preferred.length === 0 ? {} : { preferredDuringSchedulingIgnoredDuringExecution: preferred }),
     },
   };
 }
@@ -79,7 +102,7 @@ export function buildVmi(ftvm: StoredFtvm, side: Side): Vmi {
     terminationGracePeriodSeconds: 0,
     // A drain is the operator's business; the cluster's default is often LiveMigrate.
     evictionStrategy: 'External',
-    affinity: affinityOf(spec, name),
+    affinity: affinityOf(ftvm),
     tolerations: tolerationsOf(spec),
     nodeSelector: { ...spec.nodeSelector, ...placement.nodeSelector },
     domain: {
