@@ -21,7 +21,7 @@ function probeVm(name: string, namespace: string, cores: number): ProbeVm {
           domain: {
             cpu: { cores },
             memory: { guest: '128Mi' },
-            firmware: { kernelBoot: { kernelArgs: 'quiet' } },
+            firmware: { kernelBoot: { container: { image: 'none', kernelPath: '/vmlinuz' } } },
             devices: { interfaces: [{ name: 'default', masquerade: {}, ports: [{ port: 80 }] }] },
           },
           networks: [{ name: 'default', pod: {} }],

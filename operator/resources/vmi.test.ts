@@ -139,6 +139,13 @@ describe('the VMI of a side', () => {
     });
   });
 
+  it('has one vCPU, however many CPUs it asks its node for', () => {
+    const resources = { requests: { cpu: '4' }, limits: { cpu: '4' } };
+    const { domain } = specOf({ ...MASQUERADE, domain: { ...MASQUERADE.domain, resources } });
+    expect(domain.cpu).to.deep.equal({ cores: 1, sockets: 1, threads: 1 });
+    expect(domain.resources).to.deep.equal(resources);
+  });
+
   it('on the pod network: the same MAC on both sides, of the locally administered kind', () => {
     const macs = [PRIMARY, BACKUP].map(
       (side) => specOf(MASQUERADE, side).domain.devices.interfaces?.[0]?.macAddress,

@@ -107,6 +107,8 @@ export function buildVmi(ftvm: StoredFtvm, side: Side): Vmi {
     nodeSelector: { ...spec.nodeSelector, ...placement.nodeSelector },
     domain: {
       ...domain,
+      // Said, because KubeVirt would make sockets of the CPUs that resources ask for.
+      cpu: { ...domain.cpu, cores: 1, sockets: 1, threads: 1 },
       firmware: { ...domain.firmware, uuid: domain.firmware?.uuid ?? firmwareUuidOf(uid) },
       devices: {
         ...domain.devices,
