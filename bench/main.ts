@@ -12,6 +12,7 @@ import { Cleanup } from './cleanup.js';
 import { describeMachine, describeRevision } from './machine.js';
 import { busy } from './measure/busy.js';
 import { clone } from './measure/clone.js';
+import { cluster } from './measure/cluster.js';
 import { cut } from './measure/cut.js';
 import { guest } from './measure/guest.js';
 import { kill } from './measure/kill.js';
@@ -20,7 +21,7 @@ import { load } from './measure/load.js';
 import { reportJson, reportText, type Section } from './report.js';
 import { FULL, QUICK, Stage, type Measurement } from './stage.js';
 
-const MEASUREMENTS: readonly Measurement[] = [kill, cut, busy, latency, load, guest, clone];
+const MEASUREMENTS: readonly Measurement[] = [kill, cut, busy, latency, load, guest, clone, cluster];
 const JSON_FILE = 'build/bench.json';
 const INTERRUPTED = 130;
 /** The largest guest that a measurement starts (measure/clone.ts). */
@@ -38,7 +39,7 @@ function chosen(names: readonly string[] | undefined): Measurement[] {
     const all = MEASUREMENTS.map((one) => one.name).join(', ');
     throw new LocalError('USAGE', `there is no measurement '${name}'`, `There are: ${all}.`);
   }
-  return MEASUREMENTS.filter((one) => names?.includes(one.name) ?? true);
+  return MEASUREMENTS.filter((one) => names?.includes(one.name) ?? one.onlyWhenNamed !== true);
 }
 
 /** A measurement that fails is told as such; the others are made all the same. */

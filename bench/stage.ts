@@ -18,6 +18,9 @@ export interface Effort {
   readonly latencyWindowMs: number;
   readonly workRounds: number;
   readonly loadMs: number;
+  readonly nodeKills: number;
+  /** A time in which nothing is done to a VM. */
+  readonly quietMs: number;
 }
 
 export const FULL: Effort = {
@@ -29,6 +32,8 @@ export const FULL: Effort = {
   latencyWindowMs: 4000,
   workRounds: 5,
   loadMs: 10_000,
+  nodeKills: 5,
+  quietMs: 300_000,
 };
 
 export const QUICK: Effort = {
@@ -40,11 +45,15 @@ export const QUICK: Effort = {
   latencyWindowMs: 2000,
   workRounds: 1,
   loadMs: 3000,
+  nodeKills: 1,
+  quietMs: 60_000,
 };
 
 export interface Measurement {
   readonly name: string;
   readonly title: string;
+  /** It needs more than this machine alone. */
+  readonly onlyWhenNamed?: true;
   run(stage: Stage): Promise<Pick<Section, 'rows' | 'notes'>>;
 }
 

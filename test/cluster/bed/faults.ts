@@ -34,7 +34,8 @@ export function hostEnd(links: string, index: string): string | undefined {
   return line === undefined ? undefined : /^\d+: ([^:@]+)/.exec(line)?.[1];
 }
 
-async function cableOf(node: string, cable: Cable): Promise<string> {
+/** The switch's end of a node's cable, on this machine. */
+export async function portOf(node: string, cable: Cable): Promise<string> {
   const index = (await onNode(node, ['cat', `/sys/class/net/${cable}/iflink`])).trim();
   const name = hostEnd(await ask('ip', ['-o', 'link']), index);
   if (name === undefined)
@@ -43,7 +44,7 @@ async function cableOf(node: string, cable: Cable): Promise<string> {
 }
 
 async function setCables(node: string, state: 'up' | 'down', cables: readonly Cable[]): Promise<void> {
-  for (const cable of cables) await ask('ip', ['link', 'set', await cableOf(node, cable), state]);
+  for (const cable of cables) await ask('ip', ['link', 'set', await portOf(node, cable), state]);
 }
 
 /** Pulls a node's cables, at the switch: addresses and routes of the node stay. */

@@ -6,9 +6,21 @@ import { BIN, KUBECONFIG } from './settings.js';
 /** Answers of the API server (lists of pods, manifests) are larger than what most programs say. */
 const OUTPUT_BYTES_MAX = 64 << 20;
 
+interface Program {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+let program: Program = { file: join(BIN, 'kubectl'), args: ['--kubeconfig', KUBECONFIG] };
+
+/** From now on: the machine's own kubectl, on the cluster that it speaks to (KUBECONFIG, its current context). */
+export function useCurrentCluster(): void {
+  program = { file: 'kubectl', args: [] };
+}
+
 /** kubectl of the cluster's version, on the test cluster. Gives its standard output. */
 export const kubectl = (args: readonly string[], options: RunOptions = {}): Promise<string> =>
-  run(join(BIN, 'kubectl'), ['--kubeconfig', KUBECONFIG, ...args], {
+  run(program.file, [...program.args, ...args], {
     timeoutMs: 60_000,
     outputBytesMax: OUTPUT_BYTES_MAX,
     ...options,

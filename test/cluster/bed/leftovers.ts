@@ -21,13 +21,21 @@ export async function removeOthers(folder: string, name: string, key: string): P
   for (const { path } of aged.slice(1)) await rm(path, { recursive: true });
 }
 
+/**
+ * Of podman's list, images of a stage under other keys. Its filter by reference finds images, and tells each by all the
+ * names that it has: the public ones that a stage's image is used by are not to be taken away. Pure.
+ */
+export function otherImagesOf(listed: string, name: string, key: string): string[] {
+  const repository = `${STAGE_PREFIX}/${name}`;
+  return listed
+    .split('\n')
+    .filter((image) => image.startsWith(`${repository}:`) && image !== `${repository}:${key}`);
+}
+
 /** Removes stage images under other keys than `key`. One that a container still uses stays, which is told. */
 export async function removeOtherImages(name: string, key: string): Promise<void> {
-  const repository = `${STAGE_PREFIX}/${name}`;
-  const format = '{{.Repository}}:{{.Tag}}';
-  const listed = await podman(['images', '--format', format, '--filter', `reference=${repository}`]);
-  for (const image of listed.split('\n')) {
-    if (image === '' || image === `${repository}:${key}`) continue;
+  const filter = `reference=${STAGE_PREFIX}/${name}`;
+  const listed = await podman(['images', '--format', '{{.Repository}}:{{.Tag}}', '--filter', filter]);
+  for (const image of otherImagesOf(listed, name, key))
     await podman(['rmi', image]).catch((error: unknown) => tell(`${image} stays: ${messageOf(error)}`));
-  }
 }

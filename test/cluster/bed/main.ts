@@ -60,9 +60,9 @@ function makeProgram(): Command {
     .description("bring images of podman's store, or archives, to the nodes")
     .action(load);
   program
-    .command('product [targets...]')
-    .description("build the product's images (operator, sidecar, redis) and bring them to the workers")
-    .action(async (targets: readonly string[]) => provideProduct(targets.length === 0 ? undefined : targets));
+    .command('product')
+    .description("build the product's images, bring them to the nodes, install the chart or upgrade it")
+    .action(() => withLock(provideProduct));
   program
     .command('logs <folder>')
     .description('keep the logs of all nodes and pods, the objects and the events')

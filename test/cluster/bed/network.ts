@@ -101,6 +101,18 @@ export async function attachClient(name: string, address: string): Promise<Clien
   return client;
 }
 
+/**
+ * Gives a node's own network a name on this machine, for a client inside the cluster: Services have their addresses
+ * there. @returns the namespace's name
+ */
+export async function nameNetworkOf(node: string): Promise<string> {
+  const { namespace } = clientOf(node);
+  await detachClient(node);
+  const pid = await podman(['inspect', '--format', '{{.State.Pid}}', node]);
+  await ask('ip', ['netns', 'attach', namespace, pid.trim()]);
+  return namespace;
+}
+
 /** Namespaces in `ip netns list` that attachClient made. Pure. */
 export function clientNames(listed: string): string[] {
   return listed.split('\n').flatMap((line) => {

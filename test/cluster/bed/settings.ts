@@ -36,6 +36,8 @@ export const GO_MODULES = join(BED, 'go');
 export const IMAGES = join(BED, 'images');
 export const MANIFESTS = join(BED, 'manifests');
 export const KIND_CONFIG = join(REPO, 'test/cluster/kind.yaml');
+/** How the tests install the chart. */
+export const CLUSTER_VALUES = join(REPO, 'test/cluster/values.yaml');
 
 /** What is kept between starts and survives a clean clone. */
 export const CACHE = process.env['LOCKSTEP_CACHE'] ?? '/var/cache/lockstep/cluster';

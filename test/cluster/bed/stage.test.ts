@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderStage } from './folder-stage.js';
-import { othersOf } from './leftovers.js';
+import { otherImagesOf, othersOf } from './leftovers.js';
+import { earlierTags } from './product.js';
 import { ensure, fileInputs, stageKey } from './stage.js';
 
 describe('a stage of the test cluster', () => {
@@ -95,5 +96,19 @@ describe('a stage of the test cluster', () => {
       'log',
     ];
     expect(othersOf(entries, 'etcd', key)).to.deep.equal(['etcd-aaaaaaaaaaaa', 'etcd-bbbbbbbbbbbb.part']);
+  });
+
+  it('takes away images of earlier keys, and no public name of its own', () => {
+    const repository = 'localhost/lockstep-bed/debian';
+    const listed = `${repository}:new\ndocker.io/library/debian:bookworm-slim\n${repository}:old\n`;
+    expect(otherImagesOf(listed, 'debian', 'new')).to.deep.equal([`${repository}:old`]);
+  });
+
+  it('takes away tags of the product’s earlier builds', () => {
+    const listed = ['operator:dev', 'operator:old', 'operator:new', 'sidecar:old', 'operator-of-others:old'];
+    const names = listed.map((name) => `localhost/lockstep/${name}`).join('\n');
+    expect(earlierTags(names, 'operator', 'localhost/lockstep/operator:new')).to.deep.equal([
+      'localhost/lockstep/operator:old',
+    ]);
   });
 });

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A FaultTolerantVM of the tests: the counting guest, and what its status says.
 import { until } from '../../../qemu/support/wait.js';
+import { GUEST_PORTS } from '../../../../cli/local/layout.js';
 import { applyObject, get, list, remove, type KubeObject } from './kube.js';
+import { theWorld } from './world.js';
 
 export interface Condition {
   readonly type: string;
@@ -37,6 +39,12 @@ export interface Pod extends KubeObject {
 export type Attachment =
   | { readonly kind: 'pod'; readonly ports: readonly number[] }
   | { readonly kind: 'l2'; readonly network: string; readonly binding: string; readonly address: string };
+
+/** A network where the address stays; on a cluster without the bed's second one, the pod network. */
+export const ownNetwork = (address: string): Attachment =>
+  theWorld().hasBed
+    ? { kind: 'l2', network: 'default/l2', binding: 'l2tap', address: `${address}/24` }
+    : { kind: 'pod', ports: [GUEST_PORTS.redis] };
 
 export interface VmChoice {
   readonly name: string;
@@ -170,6 +178,19 @@ export class TestVm {
 
   pods(): Promise<Pod[]> {
     return list<Pod>('pods', this.choice.namespace, this.selector);
+  }
+
+  /** Waits until there are so many pods and VMIs of it, none of them about to go. */
+  async untilOnly(timeoutMs: number, count: number): Promise<void> {
+    await until(`${this.choice.name} has ${count} pods and VMIs`, timeoutMs, async () => {
+      const vmis = await list('vmi', this.choice.namespace, this.selector);
+      const all = [await this.pods(), vmis];
+      const isSo = all.every(
+        (some) =>
+          some.length === count && some.every(({ metadata }) => metadata.deletionTimestamp === undefined),
+      );
+      return isSo ? true : undefined;
+    });
   }
 
   /** Both sides of a protected VM. */
