@@ -92,6 +92,7 @@ export class Actor {
       removeSecret: async (ftvm, { vmi }) => {
         await ports.client.delete(SECRETS, this.#ref(ftvm, secretNameOf(vmi)));
       },
+      sweepSecret: (ftvm, { vmi, uid }) => this.#sweepSecret(ftvm, vmi, uid),
       setRole: async (ftvm, { pod, uid, role }) => {
         const labels = { [LABELS.role]: role };
         await this.#write(ftvm, 'pods', () =>
@@ -184,6 +185,16 @@ export class Actor {
       throw new StaleViewError(`${side.vmi} is not to be made any more`);
     }
     await this.#create(ftvm, 'vmis', VMIS, buildVmi(ftvm, side));
+  }
+
+  /** A late cache may not show yet that its side was decided, or that it is there: the API server itself is asked. */
+  async #sweepSecret(ftvm: StoredFtvm, vmi: string, uid: string): Promise<void> {
+    const { client } = this.ports;
+    const now = await client.get<Ftvm>(FTVMS, this.#ref(ftvm, ftvm.metadata.name));
+    const isKnown = now.status?.sides?.some((side) => side.vmi === vmi) ?? false;
+    if (isKnown || (await client.find(VMIS, this.#ref(ftvm, vmi))) !== null)
+      throw new StaleViewError(`Secret ${secretNameOf(vmi)} has a side that needs it`);
+    await this.#delete(ftvm, 'secrets', SECRETS, secretNameOf(vmi), { uid });
   }
 
   async #create(

@@ -4,27 +4,28 @@ import type { FtvmStatus, Side } from './api/ftvm.js';
 import type { Pod } from './api/objects.js';
 import type { Effect, Role } from './effects.js';
 import { newEnds, retryOf } from './ends.js';
+import type { Told } from './events.js';
+import { farewell, lastWords, stopIsOver, type Leaving } from './farewell.js';
 import type { Stored } from './kit/object.js';
 import { pauseAfterMs } from './mind/backoff.js';
 import { PROTECTION_TABLE, type ProtectionAction, type ProtectionInput } from './mind/protection.js';
 import { leadOf } from './mind/sides.js';
 import { decide, type Row } from './mind/table.js';
-import { ANNOTATIONS, FINALIZER, LABELS, LIVE_GATE } from './names.js';
+import { ANNOTATIONS, FINALIZER, LABELS, LIVE_GATE, secretNameOf } from './names.js';
 import { mayYetSpeak, viewsOf, type LeaseView, type Observation, type SideView } from './observe.js';
+import { wholeSaid } from './said.js';
 import { SIDE_TABLE, sideInput, type SideAction } from './side-table.js';
 
-export interface Decision {
+export interface Decision extends Leaving {
   readonly effects: readonly Effect[];
   /** What the row about protection says; the status is made of it. */
   readonly row: Row<ProtectionInput, ProtectionAction>;
-  readonly views: readonly SideView[];
   readonly owner: SideView | null;
-  /** Sides that are decided from now on, and those of which nothing is left. */
+  /** A side that is decided from now on. */
   readonly planned: Side | null;
-  readonly forgotten: ReadonlySet<string>;
-  /** Sides that stay although they shall go. */
-  readonly leftAlone: ReadonlySet<string>;
   readonly deleting: boolean;
+  /** What no condition will tell: of a VM that goes. */
+  readonly told: readonly Told[];
   /** Failures up to now, with those that this look sees for the first time. */
   readonly retry: FtvmStatus['retry'];
   /** Look again after so long even if nothing happens, ms; null: no need. */
@@ -39,12 +40,13 @@ export function epochOf(
   { ftvm, lease }: Pick<Observation, 'ftvm' | 'lease'>,
   views: readonly SideView[],
 ): number {
-  const owned = views.filter(({ kind }) => OWNING.has(kind)).map(({ status }) => status?.epoch ?? 0);
+  const saidBy = ({ status }: SideView): number => wholeSaid(status?.epoch ?? 0) ?? 0;
+  const owned = views.filter(({ kind }) => OWNING.has(kind)).map(saidBy);
   if (owned.length > 0) return Math.max(...owned);
   return Math.max(
     ftvm.status?.epoch ?? 0,
     lease.kind === 'present' ? lease.record.epoch : 0,
-    ...views.map(({ status }) => status?.epoch ?? 0),
+    ...views.map(saidBy),
   );
 }
 
@@ -70,7 +72,7 @@ function protectionInput(
     backingOff: now.getTime() < retryAtMs(retry),
     unborn: epoch === 0,
     asked: epoch > 0 && ftvm.metadata.annotations?.[ANNOTATIONS.coldStart] === String(epoch),
-    storeAway: lease.kind === 'unknown',
+    storeAway: lease.kind === 'unknown' || lease.kind === 'noStore',
   };
 }
 
@@ -121,11 +123,12 @@ function isUnwanted(
   view: SideView,
   views: readonly SideView[],
   owner: SideView | null,
-  { suspended, deleting }: Wishes,
+  { suspended, deleting, overdue }: Wishes,
 ): boolean {
-  if (view === owner) return false; // it is told to stop
   const idle = view.kind === 'planned' || view.kind === 'starting' || view.kind === 'unschedulable';
-  if (deleting) return owner === null || idle;
+  // An owner is told to stop, and its backup ends with it.
+  if (deleting) return owner === null || overdue || idle;
+  if (view === owner) return false;
   if (view.side.role !== 'backup' || !idle) return false;
   return suspended || isOrphan(view, views, owner);
 }
@@ -133,6 +136,8 @@ function isUnwanted(
 interface Wishes {
   readonly suspended: boolean;
   readonly deleting: boolean;
+  /** The owner of a deleted VM had its time to stop. */
+  readonly overdue: boolean;
 }
 
 function sideEffects(view: SideView, action: SideAction, owner: SideView | null): Effect[] {
@@ -192,8 +197,16 @@ function orders(owner: SideView | null, { suspended, deleting }: Wishes): Effect
   return [];
 }
 
-/** Nothing of the VM is left but the resource itself. */
-const farewell = (): Effect[] => [{ type: 'removeLease' }, { type: 'removeFinalizer' }];
+/** Secrets of sides that are no more: a process that ended between two steps, or an API that failed, has left them. */
+function orphanedSecrets(secrets: Observation['secrets'], views: readonly SideView[]): Effect[] {
+  const needed = new Set(views.map(({ side }) => side.vmi));
+  return secrets.flatMap(({ metadata: { name, uid, labels } }): Effect[] => {
+    const vmi = labels?.[LABELS.vmi];
+    // A Secret of another name is another matter, whatever its labels say.
+    if (vmi === undefined || secretNameOf(vmi) !== name || needed.has(vmi)) return [];
+    return [{ type: 'sweepSecret', vmi, uid }];
+  });
+}
 
 /** An order that was taken, or a node that is not heard, brings no event by itself. */
 const LOOK_AGAIN_MS = 2_000;
@@ -205,7 +218,8 @@ export function decideVm(observation: Observation, newName: string): Decision {
   const owners = views.filter(({ kind }) => OWNING.has(kind));
   const owner = owners.length === 1 ? (owners[0] ?? null) : null;
   const deleting = ftvm.metadata.deletionTimestamp !== undefined;
-  const wishes: Wishes = { suspended: ftvm.spec.suspended, deleting };
+  const overdue = stopIsOver(observation);
+  const wishes: Wishes = { suspended: ftvm.spec.suspended, deleting, overdue };
   const epoch = epochOf(observation, views);
   const retry = retryOf(ftvm.status ?? {}, epoch, newEnds(views), seconds(now));
   const input = protectionInput(observation, views, retry);
@@ -221,7 +235,9 @@ export function decideVm(observation: Observation, newName: string): Decision {
   const leftAlone = new Set(
     rows.filter((one) => one.row.reason === 'MayBeLive').map(({ view }) => view.side.vmi),
   );
-  const base = { row, views, owner, forgotten, leftAlone, deleting, retry };
+  const leaving: Leaving = { views, forgotten, leftAlone, overdue: overdue ? owner : null };
+  const told = deleting ? lastWords(leaving, observation.lease) : [];
+  const base = { ...leaving, row, owner, deleting, retry, told };
 
   if (!(ftvm.metadata.finalizers ?? []).includes(FINALIZER)) {
     return { ...base, effects: deleting ? [] : [{ type: 'addFinalizer' }], planned: null, againMs: null };
@@ -229,7 +245,7 @@ export function decideVm(observation: Observation, newName: string): Decision {
   const ofSides = rows.flatMap((one) => sideEffects(one.view, one.row.action, owner));
   if (deleting) {
     const left = views.some(({ side }) => !forgotten.has(side.vmi));
-    const effects = [...orders(owner, wishes), ...ofSides, ...(left ? [] : farewell())];
+    const effects = [...orders(owner, wishes), ...ofSides, ...(left ? [] : farewell(observation.lease))];
     return { ...base, effects, planned: null, againMs: left ? LOOK_AGAIN_MS : null };
   }
   return {
@@ -240,6 +256,7 @@ export function decideVm(observation: Observation, newName: string): Decision {
       ...roleEffects(views, owner),
       ...orders(owner, wishes),
       ...ofSides,
+      ...orphanedSecrets(observation.secrets, views),
     ],
     planned: plan(row.action, observation, { epoch, owner, vmi: newName }),
     againMs: input.backingOff

@@ -18,6 +18,8 @@ export type Effect =
   /** Without waiting for its node's kubelet. */
   | { readonly type: 'removePod'; readonly pod: string; readonly uid: string }
   | { readonly type: 'removeSecret'; readonly vmi: string }
+  /** Of a side that nobody knows any more: looked at once more, live, before it goes. */
+  | { readonly type: 'sweepSecret'; readonly vmi: string; readonly uid: string }
   | { readonly type: 'setRole'; readonly pod: string; readonly uid: string; readonly role: Role }
   | { readonly type: 'setLive'; readonly pod: string; readonly uid: string; readonly live: boolean }
   | { readonly type: 'order'; readonly vmi: string; readonly command: Command }

@@ -2,6 +2,7 @@
 /** How sides end, and what an end means for the next attempt. Pure. */
 import type { End, FtvmStatus, Side } from './api/ftvm.js';
 import type { SideView } from './observe.js';
+import { sentenceSaid, wordSaid } from './said.js';
 
 export interface NewEnd {
   readonly vmi: string;
@@ -10,7 +11,12 @@ export interface NewEnd {
 }
 
 /** The best account of an end: the sidecar's own, its last complaint, the node's, or KubeVirt's. */
-export function endOf({ epitaph, status, pod, vmi }: SideView): End {
+export function endOf(view: SideView): End {
+  const { reason, message } = accountOf(view);
+  return { reason: wordSaid(reason, 'Ended'), message: sentenceSaid(message) };
+}
+
+function accountOf({ epitaph, status, pod, vmi }: SideView): End {
   if (epitaph !== null) return { reason: epitaph.reason, message: epitaph.detail };
   if (status?.trouble) return { reason: status.trouble.reason, message: status.trouble.message };
   const all = [...(pod?.status?.initContainerStatuses ?? []), ...(pod?.status?.containerStatuses ?? [])];

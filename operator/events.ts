@@ -5,15 +5,18 @@ import type { FtvmStatus, StoredFtvm } from './api/ftvm.js';
 import { FTVMS } from './api/resources.js';
 import { apiVersionOf, type KubeObject } from './kit/object.js';
 import { FIELD_MANAGER } from './names.js';
+import { cutToBytes } from './said.js';
 
 export interface Told {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly note: string;
+  /** Which change this is: the same for all who see it, and another one for each change. */
+  readonly change: string;
 }
 
-/** Longer notes are refused by the API (events.k8s.io/v1). */
-const NOTE_CHARACTERS_MAX = 1_000;
+/** Longer notes are refused by the API (events.k8s.io/v1): fewer than 1024 bytes. */
+const NOTE_BYTES_MAX = 1_000;
 
 const conditionOf = (status: FtvmStatus, type: string) =>
   status.conditions?.find((condition) => condition.type === type);
@@ -26,28 +29,37 @@ export function changesOf(before: FtvmStatus, after: FtvmStatus): Told[] {
       type: 'Normal',
       reason: before.primary === undefined ? 'Started' : 'WentLive',
       note: `${after.primary.vmi} runs the VM on ${after.primary.node ?? 'its node'}, epoch ${after.epoch ?? 0}`,
+      change: after.primary.vmi,
     });
   }
   for (const type of ['Protected', 'Stalled']) {
     const now = conditionOf(after, type);
-    if (now === undefined || now.status === (conditionOf(before, type)?.status ?? 'False')) continue;
+    const last = conditionOf(before, type);
+    if (now === undefined || now.status === (last?.status ?? 'False')) continue;
     const isGood = (type === 'Protected') === (now.status === 'True');
     // `Stalled` that is over has nothing to say of itself.
     if (type === 'Stalled' && isGood) continue;
-    told.push({ type: isGood ? 'Normal' : 'Warning', reason: now.reason, note: now.message });
+    // Whoever sees this change sees it from the same condition.
+    const change = `${type} ${now.status} after ${last?.lastTransitionTime ?? 'the beginning'}`;
+    told.push({ type: isGood ? 'Normal' : 'Warning', reason: now.reason, note: now.message, change });
   }
-  if (after.lastEnd !== undefined && after.lastEnd.time !== before.lastEnd?.time) {
-    const { vmi, reason, message } = after.lastEnd;
-    told.push({ type: 'Warning', reason: 'SideEnded', note: `${vmi} ended: ${reason}, ${message}` });
+  const endedBefore = new Set(before.sides?.filter(({ ended }) => ended !== undefined).map(({ vmi }) => vmi));
+  for (const { vmi, ended } of after.sides ?? []) {
+    if (ended === undefined || endedBefore.has(vmi)) continue;
+    const note = `${vmi} ended: ${ended.reason}, ${ended.message}`;
+    told.push({ type: 'Warning', reason: 'SideEnded', note, change: vmi });
   }
   return told;
 }
 
-/** Named by what it says and when, so that telling it twice tells it once. */
-export function eventOf(ftvm: StoredFtvm, { type, reason, note }: Told, now: Date): KubeObject {
+/**
+ * Named by the change that it tells of, not by when or by whom: who tells it once more, after a crash or beside another,
+ * finds it there.
+ */
+export function eventOf(ftvm: StoredFtvm, { type, reason, note, change }: Told, now: Date): KubeObject {
   const { name, namespace = 'default', uid } = ftvm.metadata;
   const at = now.toISOString().replace('Z', '000Z'); // MicroTime
-  const digest = createHash('sha256').update(`${at} ${uid} ${reason} ${note}`).digest('hex').slice(0, 16);
+  const digest = createHash('sha256').update(`${uid} ${reason} ${change}`).digest('hex').slice(0, 16);
   return {
     metadata: { name: `${name}.${digest}`, namespace },
     ...{
@@ -57,7 +69,7 @@ export function eventOf(ftvm: StoredFtvm, { type, reason, note }: Told, now: Dat
       action: 'Reconcile',
       type,
       reason,
-      note: note.slice(0, NOTE_CHARACTERS_MAX),
+      note: cutToBytes(note, NOTE_BYTES_MAX),
       regarding: { apiVersion: apiVersionOf(FTVMS), kind: FTVMS.kind, name, namespace, uid },
     },
   };

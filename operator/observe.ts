@@ -2,17 +2,22 @@
 /** What is true of each side of a VM, in one word each. Pure: gathering is world.ts's part. */
 import type { LeaseRecord } from '../sidecar/protocol/lease/messages.js';
 import { epitaphSchema, type Epitaph, type VmiStatus } from '../sidecar/observe/status-schema.js';
-import type { Pod, Vmi } from './api/objects.js';
+import type { Pod, Secret, Vmi } from './api/objects.js';
 import type { Side, StoredFtvm } from './api/ftvm.js';
 import type { Stored } from './kit/object.js';
 import { isSuperseded, PHASE_KINDS, type Claimant, type SideKind } from './mind/sides.js';
 import { SIDECAR_CONTAINER } from './names.js';
+import { nonceSaid } from './said.js';
 
-/** `present`: with its record. `unknown`: it was not asked, or did not answer; that says nothing. */
+/**
+ * `present`: with its record. `unknown`: it was not asked, or did not answer; that says nothing. `noStore`: there is no
+ * Secret that says where the store is, so that nobody can ask; `key` is where a record would be.
+ */
 export type LeaseView =
   | { readonly kind: 'present'; readonly record: LeaseRecord }
   | { readonly kind: 'missing' }
-  | { readonly kind: 'unknown'; readonly reason: string };
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'noStore'; readonly reason: string; readonly key: string };
 
 /** One side as the world shows it. */
 export interface RawSide {
@@ -40,6 +45,8 @@ export const mayYetSpeak = ({ status, nodeReady, silentMs }: RawSide): boolean =
 export interface Observation {
   readonly ftvm: StoredFtvm;
   readonly sides: readonly RawSide[];
+  /** Of sides: those that are there, and those that were. */
+  readonly secrets: readonly Stored<Secret>[];
   readonly lease: LeaseView;
   /** Wall clock. */
   readonly now: Date;
@@ -104,7 +111,7 @@ const settledNonce = (status: VmiStatus | null): string | null =>
 
 /** The engine of this side, if it was ever told, also by its last word. */
 export const nonceOf = ({ side, status, pod }: RawSide): string | null =>
-  settledNonce(status) ?? side.nonce ?? epitaphOf(pod)?.nonce ?? null;
+  nonceSaid(settledNonce(status)) ?? side.nonce ?? nonceSaid(epitaphOf(pod)?.nonce ?? null);
 
 /** Who may be owner now or become it, by the record: its winner, or as long as there is none either of the pair. */
 function candidatesOf({ winner, primary, backup }: LeaseRecord): readonly string[] {

@@ -8,7 +8,7 @@ import { CallError } from '../sidecar/kubevirt/client.js';
 import { StaleViewError, type Actor, type Held } from './act.js';
 import { decideVm, type Decision } from './decide.js';
 import type { Effect } from './effects.js';
-import { changesOf, eventOf } from './events.js';
+import { changesOf, eventOf, type Told } from './events.js';
 import type { ObjectClient } from './kit/apply.js';
 import { isApiError } from './kit/errors.js';
 import { keyOf } from './kit/object.js';
@@ -23,7 +23,7 @@ import type { Sides } from './sides.js';
 export interface ReconcilerOptions {
   readonly ftvms: Cache<Ftvm>;
   readonly world: World;
-  readonly actor: Actor;
+  readonly actor: Pick<Actor, 'carryOut' | 'renew'>;
   readonly sides: Pick<Sides, 'keepOnly'>;
   readonly client: ObjectClient;
   /** Own writes of FaultTolerantVMs. */
@@ -72,9 +72,10 @@ export class Reconciler {
   };
 
   async #take(observation: Observation): Promise<Outcome> {
-    const { ftvm } = observation;
+    const { ftvm, now } = observation;
     const suffix = (this.options.suffix ?? newSuffix)();
     const decision = decideVm(observation, `${ftvm.metadata.name}-${suffix}`);
+    await this.#announce(ftvm, decision.told, now);
     const failure = await this.#act(ftvm, decision);
     const isGone = decision.effects.some(({ type }) => type === 'removeFinalizer') && failure === null;
     const hasFinalizer = (ftvm.metadata.finalizers ?? []).includes(FINALIZER);
@@ -111,33 +112,36 @@ export class Reconciler {
 
   /** Written only when it changed, and only over the very status that it was made from: a plan is made once. */
   async #tell(observation: Observation, decision: Decision, failure: Error | null): Promise<void> {
-    const { ftvm } = observation;
-    const { client, own, onStatus, logger } = this.options;
+    const { ftvm, now } = observation;
+    const { client, own, onStatus } = this.options;
     const status = statusOf(observation, decision, failure);
     onStatus(keyOf(ftvm), status);
     if (sameStatus(ftvm.status, status)) return;
+    // Before the status: who ends in between, or is too late with it, has told what the next one finds told.
+    await this.#announce(ftvm, changesOf(ftvm.status ?? {}, status), now);
     const { name, namespace, resourceVersion } = ftvm.metadata;
     const object = { metadata: { name, ...(namespace === undefined ? {} : { namespace }) }, status };
     await own.write(keyOf(ftvm), () => client.applyStatus(FTVMS, object, { resourceVersion }));
-    for (const told of changesOf(ftvm.status ?? {}, status)) {
-      logger.log(told.type === 'Warning' ? 'warn' : 'info', told.note, {
-        vm: keyOf(ftvm),
-        reason: told.reason,
-      });
-      await this.#record(ftvm, told, observation.now);
+  }
+
+  async #announce(ftvm: StoredFtvm, all: readonly Told[], now: Date): Promise<void> {
+    const { logger } = this.options;
+    for (const told of all) {
+      if (!(await this.#isNews(ftvm, told, now))) continue;
+      const level = told.type === 'Warning' ? 'warn' : 'info';
+      logger.log(level, told.note, { vm: keyOf(ftvm), reason: told.reason });
     }
   }
 
-  /** An event that can't be written is only that: the condition says the same. */
-  async #record(ftvm: StoredFtvm, told: Parameters<typeof eventOf>[1], now: Date): Promise<void> {
+  /** An event that can't be written is only that: log and condition say the same. */
+  async #isNews(ftvm: StoredFtvm, told: Told, now: Date): Promise<boolean> {
+    const { client, logger } = this.options;
     try {
-      await this.options.client.createIfAbsent(EVENTS, eventOf(ftvm, told, now));
+      return (await client.createIfAbsent(EVENTS, eventOf(ftvm, told, now))).created;
     } catch (error) {
       if (!isApiError(error)) throw error;
-      this.options.logger.warn(`event not written: ${error.message}`, {
-        vm: keyOf(ftvm),
-        reason: error.code,
-      });
+      logger.warn(`event not written: ${error.message}`, { vm: keyOf(ftvm), reason: error.code });
+      return true;
     }
   }
 }

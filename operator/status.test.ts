@@ -20,7 +20,7 @@ function told(
   sides: readonly RawSide[],
   { ftvm = sampleFtvm(), lease = NOT_ASKED, failure = null }: Seen = {},
 ) {
-  const observation: Observation = { ftvm, sides, lease, now: NOW };
+  const observation: Observation = { ftvm, sides, secrets: [], lease, now: NOW };
   return statusOf(observation, decideVm(observation, 'db-0009'), failure);
 }
 
@@ -173,6 +173,7 @@ describe('the status of a VM', () => {
         ...raw,
         side: before.sides?.find(({ vmi }) => vmi === raw.side.vmi) ?? raw.side,
       })),
+      secrets: [],
       lease: NOT_ASKED,
       now: new Date(NOW.getTime() + 3_600_000),
     };
@@ -200,7 +201,12 @@ describe('events', () => {
     const after = told([guarded, armed], { ftvm: sampleFtvm({ status: before }) });
     const protectedNow = changesOf(before, after);
     expect(protectedNow).to.deep.equal([
-      { type: 'Normal', reason: 'Protected', note: conditionOf(after, 'Protected')?.message },
+      {
+        type: 'Normal',
+        reason: 'Protected',
+        note: conditionOf(after, 'Protected')?.message,
+        change: 'Protected True after 2030-01-01T00:00:07Z',
+      },
     ]);
     const live = sampleSide(BACKUP, { status: sampleStatus({ nonce: 'B', epoch: 2 }) });
     const failedOver = changesOf(after, told([live], { ftvm: sampleFtvm({ status: after }) }));

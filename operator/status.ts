@@ -5,8 +5,10 @@ import type { Pod } from './api/objects.js';
 import { epochOf, seconds, type Decision } from './decide.js';
 import { conditionSet, type Verdict } from './kit/conditions.js';
 import { endOf, newEnds } from './ends.js';
+import { awayWords, placeWords, removalWords } from './farewell.js';
 import { ANNOTATIONS } from './names.js';
 import { nonceOf, type Observation, type SideView } from './observe.js';
+import { sentenceSaid, wholeSaid, wordSaid } from './said.js';
 
 /** Which conditions there are, in the order in which they are shown. Ready first: kstatus, Helm and GitOps rely on it. */
 export const CONDITIONS = conditionSet('Ready', 'Protected', 'Reconciling', 'Stalled');
@@ -24,6 +26,9 @@ const STALLING = new Set([
 ]);
 /** A guest that waits for its backup so often in vain has a lasting reason. */
 const FAILURES_UNTIL_STALLED = 3;
+
+/** A condition's message: the sentences of a table, of sidecars and of nodes in one. */
+const MESSAGE_CHARACTERS_MAX = 4_000;
 
 /** Lag above the bound slows the guest; three times as much is out of hand. vSphere's colours. */
 const RED_LAG_BOUNDS = 3;
@@ -119,11 +124,14 @@ function lagOf({ ftvm }: Observation, owner: SideView | null): LagLevel | undefi
 function failoverOf(before: FtvmStatus, owner: SideView | null): FtvmStatus['lastFailover'] {
   if (owner === null) return before.lastFailover;
   const { lastFailover: last, protection } = owner.status ?? {};
-  if (!last || last.at === before.lastFailover?.time) return before.lastFailover;
+  if (!last) return before.lastFailover;
+  const time = sentenceSaid(last.at);
+  if (time === before.lastFailover?.time) return before.lastFailover;
+  const gapMs = wholeSaid(last.goLiveMs);
   return {
-    time: last.at,
-    cause: protection?.reason ?? 'unknown',
-    gapMs: Math.round(last.goLiveMs),
+    time,
+    cause: wordSaid(protection?.reason, 'unknown'),
+    ...(gapMs === null ? {} : { gapMs }),
   };
 }
 
@@ -134,12 +142,8 @@ interface Facts {
   readonly lastEnd: FtvmStatus['lastEnd'];
 }
 
-const OWNERS_WORDS: Readonly<Record<string, StatusWord>> = {
-  Starting: 'Starting',
-  'Need Secondary VM': 'Need Secondary VM',
-  Disabled: 'Disabled',
-  'VM not Running': 'VM not Running',
-};
+/** Words that an owner's sidecar may say of itself. */
+const OWNERS_WORDS: readonly StatusWord[] = ['Starting', 'Need Secondary VM', 'Disabled', 'VM not Running'];
 
 const WORDS_WITHOUT_OWNER: Readonly<Record<string, StatusWord>> = {
   FirstStart: 'Starting',
@@ -157,7 +161,7 @@ function wordOf({ decision }: Facts): StatusWord {
   if (owner === null) return WORDS_WITHOUT_OWNER[row.reason] ?? 'Unknown';
   const protection = owner.status?.protection;
   if (protection?.word === 'Protected') return 'Protected';
-  return OWNERS_WORDS[protection?.state ?? ''] ?? 'Unknown';
+  return OWNERS_WORDS.find((one) => one === protection?.state) ?? 'Unknown';
 }
 
 function verdictsOf(facts: Facts): Verdicts {
@@ -166,12 +170,12 @@ function verdictsOf(facts: Facts): Verdicts {
   const word = wordOf(facts);
   const stalled = stallOf(facts);
   const settled = word === 'Protected' || (word === 'Disabled' && observation.ftvm.spec.suspended);
-  const why = sentenceOf(facts);
+  const why = sentenceSaid(sentenceOf(facts), MESSAGE_CHARACTERS_MAX);
   const reason = deleting ? 'Deleting' : decision.row.reason;
   return {
     Ready:
       owner !== null && !deleting
-        ? { status: 'True', reason: 'Running', message: `the VM runs: ${where(owner)}` }
+        ? { status: 'True', reason: 'Running', message: `the VM runs: ${placeWords(owner)}` }
         : { status: 'False', reason, message: why },
     Protected:
       word === 'Protected'
@@ -185,12 +189,9 @@ function verdictsOf(facts: Facts): Verdicts {
   };
 }
 
-const where = ({ side, pod }: SideView): string =>
-  `${side.vmi} on ${pod?.spec?.nodeName ?? side.node ?? 'no node yet'}`;
-
 /** Why there is no protection: what the owner's sidecar says, which knows better than a table that looks from outside. */
 const protectedReason = ({ decision }: Facts, reason: string): string =>
-  decision.deleting ? reason : (decision.owner?.status?.protection.reason ?? reason);
+  decision.deleting ? reason : wordSaid(decision.owner?.status?.protection.reason, reason);
 
 /** What a person or the world around must do, if that is so. */
 function stallOf(facts: Facts): Verdict | null {
@@ -198,33 +199,38 @@ function stallOf(facts: Facts): Verdict | null {
   const { row, views, leftAlone, deleting } = decision;
   const trouble = views.map(({ status }) => status?.trouble ?? null).find((one) => one !== null);
   if (leftAlone.size > 0) return { status: 'True', reason: 'NodeAway', message: awayWords(leftAlone) };
-  if (facts.failure !== null)
-    return { status: 'True', reason: failureReason(facts.failure), message: facts.failure.message };
+  if (facts.failure !== null) {
+    const message = sentenceSaid(facts.failure.message, MESSAGE_CHARACTERS_MAX);
+    return { status: 'True', reason: failureReason(facts.failure), message };
+  }
   if (deleting) return null;
-  if (trouble) return { status: 'True', reason: trouble.reason, message: trouble.message };
+  if (trouble) {
+    const message = sentenceSaid(trouble.message, MESSAGE_CHARACTERS_MAX);
+    return { status: 'True', reason: wordSaid(trouble.reason, 'SidecarTrouble'), message };
+  }
   const failures = observation.ftvm.status?.retry?.failures ?? 0;
   if (STALLING.has(row.reason) || (row.reason === 'BackingOff' && failures >= FAILURES_UNTIL_STALLED)) {
-    return { status: 'True', reason: row.reason, message: sentenceOf(facts) };
+    return {
+      status: 'True',
+      reason: row.reason,
+      message: sentenceSaid(sentenceOf(facts), MESSAGE_CHARACTERS_MAX),
+    };
   }
   return null;
 }
 
 const failureReason = (failure: Error): string =>
-  'code' in failure && typeof failure.code === 'string' ? failure.code : 'ActionFailed';
-
-const awayWords = (leftAlone: ReadonlySet<string>): string =>
-  `${[...leftAlone].join(', ')} may run the VM on a node that does not answer: it is left alone until the node is ` +
-  'back or its Node object is deleted';
+  wordSaid('code' in failure && typeof failure.code === 'string' ? failure.code : undefined, 'ActionFailed');
 
 /** One sentence: what is so, what was said about it, and what to do where something can be done. */
 function sentenceOf({ decision, observation, lastEnd }: Facts): string {
-  const { row, owner, views, deleting, leftAlone } = decision;
-  if (deleting) return leftAlone.size > 0 ? awayWords(leftAlone) : 'both sides are being removed';
+  const { row, owner, views, deleting } = decision;
+  if (deleting) return removalWords(decision, observation.lease);
   const said = owner?.status?.protection;
   const parts = [row.words];
   if (said?.reason !== undefined) parts.push(`the owner says: ${said.state ?? said.word}, ${said.reason}`);
   if (owner?.status?.lease) parts.push(`the lease store: ${owner.status.lease}`);
-  if (observation.lease.kind === 'unknown' && owner === null)
+  if ('reason' in observation.lease && owner === null)
     parts.push(`the lease store: ${observation.lease.reason}`);
   for (const view of views) parts.push(...complaints(view));
   if (lastEnd !== undefined && tellsEnd(row.reason))

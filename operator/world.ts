@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Gathers what there is of one VM: from the informers' caches, the sidecars' last words, and where need be the lease. */
+import { LEASE_DEFAULTS, leaseKey } from '../sidecar/io/lease/redis.js';
 import type { Ftvm, Side, StoredFtvm } from './api/ftvm.js';
 import type { Node, Pod, Secret, Service, Vmi } from './api/objects.js';
 import { VMIS } from './api/resources.js';
@@ -8,7 +9,7 @@ import { keyOf, type KubeObject, type Stored } from './kit/object.js';
 import { ANNOTATIONS, LABELS, vmIdOf } from './names.js';
 import type { LeaseView, Observation, RawSide } from './observe.js';
 import type { Leases } from './leases.js';
-import type { StoreAccess } from './store.js';
+import { NoStoreError, type StoreAccess } from './store.js';
 import type { Sides } from './sides.js';
 
 /** A cache of one kind, as an informer has it. */
@@ -96,7 +97,10 @@ export class World {
     const lease = mustAsk(ftvm, sides)
       ? await this.#lease(ftvm)
       : ({ kind: 'unknown', reason: 'not asked' } as const);
-    return { kind: 'seen', observation: { ftvm, sides, lease, now: wallClock() } };
+    const secrets = caches.secrets
+      .list()
+      .filter((secret) => belongsTo(secret, ftvm) && ownedBy(secret, ftvm));
+    return { kind: 'seen', observation: { ftvm, sides, secrets, lease, now: wallClock() } };
   }
 
   #raw(
@@ -138,11 +142,13 @@ export class World {
   }
 
   async #lease(ftvm: StoredFtvm): Promise<LeaseView> {
-    const { name, uid } = ftvm.metadata;
+    const vmId = vmIdOf(ftvm.metadata.name, ftvm.metadata.uid);
     try {
-      return await this.ports.leases.peek(vmIdOf(name, uid), await this.ports.storeOf(ftvm));
+      return await this.ports.leases.peek(vmId, await this.ports.storeOf(ftvm));
     } catch (error) {
-      return { kind: 'unknown', reason: (error as Error).message };
+      const reason = (error as Error).message;
+      if (!(error instanceof NoStoreError)) return { kind: 'unknown', reason };
+      return { kind: 'noStore', reason, key: leaseKey(LEASE_DEFAULTS.keyPrefix, vmId) };
     }
   }
 }

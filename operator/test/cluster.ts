@@ -65,6 +65,11 @@ export class FakeCluster implements Surroundings {
     this.#set(name, 'cut');
   }
 
+  /** Its kubelet is not heard; all else on it is, and runs. */
+  unready(name: string): void {
+    this.#putNode(name, false);
+  }
+
   /** It is heard again; what a power loss ended is found ended. */
   bringBack(name: string): void {
     this.#nodes.set(name, { state: 'up', noticedIn: 0 });

@@ -31,6 +31,8 @@ export class Run {
   operators: FakeOperator[];
   /** How often a process was killed. */
   deaths = 0;
+  /** Moments at which more than one side ran the VM. */
+  readonly doubles: string[] = [];
   /** Effects of processes that are dead. */
   #buried = 0;
 
@@ -41,8 +43,12 @@ export class Run {
     this.operators = [...operators];
   }
 
-  static dyingAt(installation: Installation, effect: number, when: 'before' | 'after'): Run {
-    return new Run(installation, [new FakeOperator(installation, new Lifeline(effect, when))]);
+  static dyingAt(
+    installation: Installation,
+    at: ConstructorParameters<typeof Lifeline>[0],
+    when: 'before' | 'after',
+  ): Run {
+    return new Run(installation, [new FakeOperator(installation, new Lifeline(at, when))]);
   }
 
   get effects(): number {
@@ -54,8 +60,11 @@ export class Run {
   }
 
   async step(): Promise<void> {
-    this.installation.cluster.step();
+    const { cluster } = this.installation;
+    cluster.step();
     for (const [index, operator] of this.operators.entries()) {
+      if (cluster.owners.length > 1)
+        this.doubles.push(cluster.owners.map(({ place }) => place.vmi).join(' and '));
       if (await operator.look()) continue;
       this.deaths += 1;
       this.#buried += operator.line.done;
@@ -78,6 +87,10 @@ export class Run {
     for (let step = 0; step < count; step++) await this.step();
   }
 }
+
+/** What was told of the VM's past, without names, which differ from run to run. */
+export const eventsOf = ({ events }: Installation): string[] =>
+  events.map(({ type, reason }) => `${type} ${reason}`).sort();
 
 /** What somebody who looks for the reason wants to see. */
 export function told(installation: Installation): string {

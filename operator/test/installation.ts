@@ -6,7 +6,10 @@
 import { createLogger } from 'winston';
 import { Actor, type Held, type OwnWrites } from '../act.js';
 import type { Ftvm, StoredFtvm } from '../api/ftvm.js';
-import { FTVMS, NODES, PODS, SECRETS, SERVICES, VMIS } from '../api/resources.js';
+import { base64 } from '../api/base64.js';
+import type { Secret } from '../api/objects.js';
+import { EVENTS, FTVMS, NODES, PODS, SECRETS, SERVICES, VMIS } from '../api/resources.js';
+import type { Effect } from '../effects.js';
 import { Authority } from '../identity.js';
 import type { Api, ApiRequest } from '../kit/api.js';
 import { ObjectClient } from '../kit/apply.js';
@@ -18,6 +21,7 @@ import type { Leases } from '../leases.js';
 import { FIELD_MANAGER } from '../names.js';
 import { Reconciler } from '../reconcile.js';
 import { NoPeerError } from '../resources/secret.js';
+import { storeReader } from '../store.js';
 import { World, type Cache, type Caches } from '../world.js';
 import { makeCa } from '../../sidecar/io/channel/pki.js';
 import { CallError, type Command } from '../../sidecar/kubevirt/client.js';
@@ -35,18 +39,30 @@ export class Killed extends Error {
   readonly code = 'TEST_KILLED';
 }
 
-/** Counts what an operator does to the world, and kills it at the nth of it. */
+/** Counts what an operator does to the world, and kills it at the nth of it, or at the first effect of a kind. */
 export class Lifeline {
   done = 0;
+  #wasKilled = false;
 
-  /** @param diesAt number of the effect, from 1; never if not given. `after`: it was done, and nobody was told */
+  /**
+   * @param diesAt number of what it does, from 1, or a kind of effect; never if not given. `after`: it was done, and
+   * nobody was told
+   */
   constructor(
-    private readonly diesAt = Infinity,
+    private readonly diesAt: number | Effect['type'] = Infinity,
     private readonly when: 'before' | 'after' = 'after',
   ) {}
 
   isDead(): boolean {
-    return this.done >= this.diesAt;
+    return this.#wasKilled || (typeof this.diesAt === 'number' && this.done >= this.diesAt);
+  }
+
+  /** One effect of a decision, as a whole. */
+  async decided(type: Effect['type'], carryOut: () => Promise<void>): Promise<void> {
+    if (type !== this.diesAt || this.isDead()) return carryOut();
+    if (this.when === 'after') await carryOut();
+    this.#wasKilled = true;
+    throw new Killed(`killed at ${type}`);
   }
 
   async effect<T>(act: () => Promise<T> | T): Promise<T> {
@@ -54,7 +70,7 @@ export class Lifeline {
     this.done += 1;
     if (!this.isDead()) return act();
     if (this.when === 'after') await act();
-    throw new Killed(`killed at effect ${this.diesAt}`);
+    throw new Killed(`killed at the ${this.done}th`);
   }
 }
 
@@ -124,8 +140,7 @@ export class FakeOperator {
     this.caches = caches as unknown as FakeCaches;
     const client = new ObjectClient(new MortalApi(rest, line), { fieldManager: FIELD_MANAGER });
     const wallClock = (): Date => cluster.now();
-    const storeOf = (): Promise<{ host: string; port: number }> =>
-      Promise.resolve({ host: 'store.test', port: 6379 });
+    const storeOf = storeReader({ client, namespace: STORE.namespace, defaultName: STORE.name });
     const sides = sidesOf(cluster, line);
     const leases = leasesOf(cluster, line);
     const world = new World({ caches: this.caches, sides, leases, storeOf, live: client, wallClock });
@@ -142,7 +157,10 @@ export class FakeOperator {
     this.#reconciler = new Reconciler({
       ftvms: this.caches.ftvms,
       world,
-      actor,
+      actor: {
+        carryOut: (ftvm, effect) => line.decided(effect.type, () => actor.carryOut(ftvm, effect)),
+        renew: (ftvm, known) => actor.renew(ftvm, known),
+      },
       sides,
       client,
       own: shown,
@@ -219,6 +237,15 @@ function leasesOf(cluster: FakeCluster, line: Lifeline): Leases {
   };
 }
 
+export interface RecordedEvent {
+  readonly type: string;
+  readonly reason: string;
+  readonly note: string;
+}
+
+/** The Secret of the lease store. */
+export const STORE = { namespace: 'lockstep-system', name: 'lockstep-store' };
+
 /** One cluster with the operator's resources in it. */
 export class Installation {
   readonly cluster: FakeCluster;
@@ -236,6 +263,7 @@ export class Installation {
   ) {
     this.cluster = new FakeCluster(api, nodes);
     this.rest = new RestApi(api.kubeConfig());
+    this.putStoreSecret({ host: 'store.test' });
     api.admit((operation, object, request) => {
       const { kind } = object as { kind?: string };
       const metadata = object['metadata'] as KubeObject['metadata'];
@@ -269,6 +297,17 @@ export class Installation {
   annotate(annotations: Readonly<Record<string, string>>): void {
     const there = this.vm;
     this.api.put<Ftvm>(FTVMS, { ...there, metadata: { ...there.metadata, annotations } });
+  }
+
+  /** Values as text. */
+  putStoreSecret(values: Readonly<Record<string, string>>): void {
+    const data = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, base64(value)]));
+    this.api.put<Secret>(SECRETS, { metadata: STORE, data });
+  }
+
+  /** What `kubectl describe` shows of the VM's past. */
+  get events(): readonly RecordedEvent[] {
+    return this.api.list(EVENTS, NAMESPACE) as unknown as readonly RecordedEvent[];
   }
 
   delete(): void {

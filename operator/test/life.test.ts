@@ -4,7 +4,7 @@ import { PODS, SECRETS, SERVICES, VMIS } from '../api/resources.js';
 import type { Pod } from '../api/objects.js';
 import { LABELS, LIVE_GATE } from '../names.js';
 import { NAMESPACE } from './cluster.js';
-import { gone, protectedAgain, Run, told, word, type Until } from './driver.js';
+import { eventsOf, gone, protectedAgain, Run, told, word, type Until } from './driver.js';
 import { FakeOperator, Installation } from './installation.js';
 
 /** From nothing to protected, through the loss of the primary's node, to protected again. */
@@ -146,6 +146,9 @@ describe('an operator, over stand-ins of API server, cluster, sidecars and lease
             const run = Run.dyingAt(another, effect, when);
             await wholeLife(run);
             expect(run.deaths, `effect ${effect}`).to.equal(1);
+            expect(eventsOf(another), `effect ${effect}: each event once`).to.deep.equal(
+              eventsOf(installation),
+            );
             expectWholeLife(another);
           } finally {
             await another.close();
@@ -184,6 +187,15 @@ describe('an operator, over stand-ins of API server, cluster, sidecars and lease
       const run = new Run(installation, [new FakeOperator(installation), new FakeOperator(installation)]);
       await wholeLife(run);
       expectWholeLife(installation);
+      // Who of them looks in which moment of a failover is anybody's guess; that it is told once is not.
+      const told = eventsOf(installation).map((one) => one.replace(/^Warning .*/, 'Warning'));
+      expect(told).to.deep.equal([
+        'Normal Protected',
+        'Normal Protected',
+        'Normal Started',
+        'Normal WentLive',
+        'Warning',
+      ]);
     });
 
     it('of which one sees everything late', async () => {

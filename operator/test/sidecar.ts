@@ -42,6 +42,8 @@ export class FakeSidecar {
   /** It is there and says nothing: frozen, or behind a network that drops. */
   mute = false;
   trouble: Trouble | null = null;
+  /** It takes an order to stop, and runs on. */
+  isStubborn = false;
   end: { readonly reason: string; readonly detail: string } | null = null;
   #role: 'primary' | 'backup';
   #wanted = true;
@@ -95,6 +97,7 @@ export class FakeSidecar {
   command(command: Command): void {
     switch (command) {
       case 'stop':
+        if (this.isStubborn) return;
         this.#leave('userAction');
         this.peer?.finish('userAction', 'its primary was stopped');
         return;
