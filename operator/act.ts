@@ -9,6 +9,7 @@ import { isDue, type Authority } from './identity.js';
 import type { ObjectClient } from './kit/apply.js';
 import { keyOf, type KubeObject, type Resource, type Stored } from './kit/object.js';
 import type { Leases } from './leases.js';
+import type { PeerAddress } from './logging-network.js';
 import { ANNOTATIONS, FINALIZER, LABELS, LIVE_GATE, secretNameOf, vmIdOf } from './names.js';
 import { buildSecret } from './resources/secret.js';
 import { buildService, sameService } from './resources/service.js';
@@ -84,7 +85,7 @@ export class Actor {
           ports.client.mergePatch<Ftvm>(FTVMS, ref, patch, { uid: ftvm.metadata.uid }),
         );
       },
-      makeSecret: (ftvm, { side, peerHost }) => this.#makeSecret(ftvm, side, peerHost),
+      makeSecret: (ftvm, { side, peer }) => this.#makeSecret(ftvm, side, peer),
       makeVmi: (ftvm, { side }) => this.#makeVmi(ftvm, side),
       makeService: (ftvm) => this.#makeService(ftvm),
       deleteVmi: (ftvm, { vmi, uid }) => this.#delete(ftvm, 'vmis', VMIS, vmi, { uid }),
@@ -164,13 +165,13 @@ export class Actor {
     );
   }
 
-  async #makeSecret(ftvm: StoredFtvm, side: Side, peerHost: string | null): Promise<void> {
+  async #makeSecret(ftvm: StoredFtvm, side: Side, peer: PeerAddress | null): Promise<void> {
     const { authority, caches, storeOf } = this.ports;
     const ref = this.#ref(ftvm, secretNameOf(side.vmi));
     if (caches.secrets.get(keyOf({ metadata: ref })) !== undefined) return;
     const { name, uid } = ftvm.metadata;
     const tls = await authority.ofSide(vmIdOf(name, uid), side.vmi);
-    const secret = buildSecret(ftvm, { side, peerHost, tls, store: await storeOf(ftvm) });
+    const secret = buildSecret(ftvm, { side, peer, tls, store: await storeOf(ftvm) });
     await this.#create(ftvm, 'secrets', SECRETS, secret);
   }
 

@@ -7,6 +7,7 @@ import { newEnds, retryOf } from './ends.js';
 import type { Told } from './events.js';
 import { farewell, lastWords, stopIsOver, type Leaving } from './farewell.js';
 import type { Stored } from './kit/object.js';
+import { addressOf } from './logging-network.js';
 import { pauseAfterMs } from './mind/backoff.js';
 import { PROTECTION_TABLE, type ProtectionAction, type ProtectionInput } from './mind/protection.js';
 import { leadOf } from './mind/sides.js';
@@ -144,9 +145,9 @@ function sideEffects(view: SideView, action: SideAction, owner: SideView | null)
   const { side, vmi, pod } = view;
   switch (action) {
     case 'create': {
-      const peerHost = side.role === 'backup' ? (owner?.pod?.status?.podIP ?? null) : null;
+      const followed = side.role === 'backup' ? (owner?.pod ?? null) : null;
       return [
-        { type: 'makeSecret', side, peerHost },
+        { type: 'makeSecret', side, peer: followed === null ? null : addressOf(followed) },
         { type: 'makeVmi', side },
       ];
     }

@@ -2,6 +2,7 @@
 /** All that the operator does to the world for one VM. Each may be done again at any time: nothing is done twice by it. */
 import type { Command } from '../sidecar/kubevirt/client.js';
 import type { Side } from './api/ftvm.js';
+import type { PeerAddress } from './logging-network.js';
 
 export type Role = 'primary' | 'backup';
 
@@ -11,7 +12,7 @@ export type Effect =
   /** A person's consent to a start anew was used. */
   | { readonly type: 'removeConsent' }
   /** The identity and the settings of a side's sidecar; before its VMI. */
-  | { readonly type: 'makeSecret'; readonly side: Side; readonly peerHost: string | null }
+  | { readonly type: 'makeSecret'; readonly side: Side; readonly peer: PeerAddress | null }
   | { readonly type: 'makeVmi'; readonly side: Side }
   | { readonly type: 'makeService' }
   | { readonly type: 'deleteVmi'; readonly vmi: string; readonly uid: string }

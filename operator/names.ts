@@ -24,6 +24,8 @@ export const ANNOTATIONS = {
   pausedReconcile: `${GROUP}/paused-reconcile`,
   /** On a VMI: the role as which it was started. */
   startedAs: `${GROUP}/started-as`,
+  /** On a VMI and its pod: the NetworkAttachmentDefinition of the network for the logging channel. */
+  loggingNetwork: `${GROUP}/logging-network`,
 } as const;
 
 /** Labels of the pods of the lease store that comes with the installation, in whatever namespace that is. */

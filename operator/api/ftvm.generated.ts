@@ -91,7 +91,7 @@ export interface FaultTolerantVMSpec {
       [k: string]: string;
     };
     /**
-     * NetworkAttachmentDefinition (name, or namespace/name) of a network for what the two sides tell each other. Without it that is the pod network.
+     * NetworkAttachmentDefinition (name, or namespace/name) of a network for what the two sides tell each other. It must reach all nodes and assign addresses (ipam). Without it that is the pod network. It cannot be changed while the VM exists.
      */
     loggingNetwork?: string;
   };

@@ -2,18 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * `npm run generate`: TypeScript types, the table of fields in docs/ftvm.md and the chart's copy, all from the
- * CustomResourceDefinition in crds/. What the API server fills in by default is there for whoever reads.
+ * CustomResourceDefinition in crds/, and the page's table of what the webhook refuses from its rules. What the API server
+ * fills in by default is there for whoever reads.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { load as loadYaml } from 'js-yaml';
 import { compile, type JSONSchema } from 'json-schema-to-typescript';
 import prettier from 'prettier';
+import { RULES } from '../webhook/validate.js';
 
 /** The checkout (this file runs as build/operator/api/generate.js). */
 const REPO = resolve(import.meta.dirname, '../../..');
 const CRD = 'crds/faulttolerantvms.lockstep.dev.yaml';
-const [BEGIN, END] = ['<!-- fields: made by npm run generate -->', '<!-- end of fields -->'];
+const beginOf = (name: string): string => `<!-- ${name}: made by npm run generate -->`;
+const endOf = (name: string): string => `<!-- end of ${name} -->`;
 
 /** A structural schema, as far as it is used here. */
 interface Schema {
@@ -107,12 +110,22 @@ export function tableOf(crd: string): string {
   return [...head, ...rows(spec, 'spec'), ...rows(status, 'status')].join('\n');
 }
 
-/** A page with its table made anew. @throws Error when the page has no place for it */
-export function pageWith(page: string, table: string): string {
-  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`the page needs the lines '${BEGIN}' and '${END}'`);
-  return `${page.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${page.slice(end)}`;
+/** The table of all that the webhook refuses of a template, in Markdown. */
+export function refusalTable(): string {
+  const rows = RULES.map(({ field, sentence }) => `| \`${field.replaceAll('.0', '[]')}\` | ${sentence} |`);
+  return ['| field below `spec.template` | what is said |', '|---|---|', ...rows].join('\n');
 }
+
+function pageWithTable(page: string, name: string, table: string): string {
+  const [first, last] = [beginOf(name), endOf(name)];
+  const [begin, end] = [page.indexOf(first), page.indexOf(last)];
+  if (begin < 0 || end < begin) throw new Error(`the page needs the lines '${first}' and '${last}'`);
+  return `${page.slice(0, begin + first.length)}\n\n${table}\n\n${page.slice(end)}`;
+}
+
+/** A page with its tables made anew. @throws Error when the page has no place for them */
+export const pageWith = (page: string, crd: string): string =>
+  pageWithTable(pageWithTable(page, 'fields', tableOf(crd)), 'refusals', refusalTable());
 
 export const PLACES = {
   types: join(REPO, 'operator/api/ftvm.generated.ts'),
@@ -123,6 +136,6 @@ export const PLACES = {
 if (process.argv[1] === import.meta.filename) {
   const crd = readCrd();
   writeFileSync(PLACES.types, await typesOf(crd));
-  writeFileSync(PLACES.page, pageWith(readFileSync(PLACES.page, 'utf8'), tableOf(crd)));
+  writeFileSync(PLACES.page, pageWith(readFileSync(PLACES.page, 'utf8'), crd));
   writeFileSync(PLACES.chart, crd);
 }

@@ -173,6 +173,15 @@ describe('the VMI of a side', () => {
     expect(nodeSelector).to.deep.equal({ disk: 'ssd', zone: 'a' });
   });
 
+  it('tells the webhook which network the channel has, and leaves to KubeVirt what Multus reads', () => {
+    const ftvm = sampleFtvm({ spec: { placement: { loggingNetwork: 'ft/log' } } });
+    const { annotations } = buildVmi(ftvm, PRIMARY).metadata;
+    expect(annotations).to.deep.equal({
+      'lockstep.dev/started-as': 'primary',
+      'lockstep.dev/logging-network': 'ft/log',
+    });
+  });
+
   it('passes on what it does not know', () => {
     const future = { ...MASQUERADE, somethingNew: { deep: [1] } } as VmiSpec;
     expect(specOf(future)).to.deep.include({ somethingNew: { deep: [1] } });

@@ -10,7 +10,6 @@ import { ownerOf } from './owner.js';
 
 const HOSTNAME_TOPOLOGY = 'kubernetes.io/hostname';
 const NO_EXECUTE = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;
-const NETWORKS_ANNOTATION = 'k8s.v1.cni.cncf.io/networks';
 
 /** On the pod network the address that KubeVirt's DHCP server knows must be that of either side's guest. */
 const isOnPodNetwork = (spec: VmiSpec, { name }: VmiInterface): boolean =>
@@ -82,11 +81,11 @@ function tolerationsOf(spec: VmiSpec): NonNullable<VmiSpec['tolerations']> {
 function annotationsOf({ spec }: StoredFtvm, side: Side): Record<string, string> {
   const own = spec.template.metadata?.annotations ?? {};
   const logging = spec.placement.loggingNetwork;
-  const networks = [own[NETWORKS_ANNOTATION], logging].filter((one) => one !== undefined);
   return {
     ...own,
     [ANNOTATIONS.startedAs]: side.role,
-    ...(logging === undefined ? {} : { [NETWORKS_ANNOTATION]: networks.join(',') }),
+    // Not what Multus reads: KubeVirt writes that of its own pods, and the webhook adds to it.
+    ...(logging === undefined ? {} : { [ANNOTATIONS.loggingNetwork]: logging }),
   };
 }
 

@@ -8,7 +8,8 @@ import type { KubeObject, Stored } from '../kit/object.js';
 import type { FakeApi } from '../kit/test/fake-api.js';
 import { FTVMS, NODES, PODS, SECRETS, SERVICES, VMIS } from '../api/resources.js';
 import type { ContainerStatus, Node, Pod, Secret, Vmi } from '../api/objects.js';
-import { LABELS, secretNameOf, SIDECAR_CONTAINER } from '../names.js';
+import { LOGGING_INTERFACE, NETWORK_STATUS_ANNOTATION } from '../logging-network.js';
+import { ANNOTATIONS, LABELS, secretNameOf, SIDECAR_CONTAINER } from '../names.js';
 import { parseConfig } from '../../sidecar/kubevirt/config.js';
 import type { LeaseAnswer, LeaseRequest } from '../../sidecar/protocol/lease/messages.js';
 import { Store } from '../../test/sim/store.js';
@@ -87,7 +88,9 @@ export class FakeCluster implements Surroundings {
   }
 
   peerAt(from: FakeSidecar, host: string): FakeSidecar | null {
-    const there = [...this.sidecars.values()].find(({ place, runs }) => runs && place.ip === host);
+    const there = [...this.sidecars.values()].find(
+      ({ place, runs }) => runs && (place.loggingIp ?? place.ip) === host,
+    );
     return there === undefined || !this.reaches(from, there) ? null : there;
   }
 
@@ -258,13 +261,28 @@ export class FakeCluster implements Surroundings {
     }
     const text = Buffer.from(secret.data?.['sidecar.json'] ?? '', 'base64').toString();
     const ip = `10.244.0.${this.#count}`;
-    const place = { podUid: pod.metadata.uid, vmi, node, ip };
+    const loggingIp = this.#attach(pod);
+    const place = { podUid: pod.metadata.uid, vmi, node, ip, loggingIp };
     this.sidecars.set(pod.metadata.uid, new FakeSidecar(place, parseConfig(JSON.parse(text)), this));
     this.#putPod(pod, {
       phase: 'Running',
       podIP: ip,
       containerStatuses: [{ name: SIDECAR_CONTAINER, state: {} }],
     });
+  }
+
+  /** As Multus does, of a pod that the webhook has let through; null when it asks for no more networks. */
+  #attach({ metadata }: Stored<Pod>): string | null {
+    if (metadata.annotations?.[ANNOTATIONS.loggingNetwork] === undefined) return null;
+    const ip = `192.168.9.${this.#count}`;
+    const networks = [
+      { name: 'pods', interface: 'eth0', default: true },
+      { interface: LOGGING_INTERFACE, ips: [ip] },
+    ];
+    const annotations = { ...metadata.annotations, [NETWORK_STATUS_ANNOTATION]: JSON.stringify(networks) };
+    const pod = this.api.find<Pod>(PODS, metadata);
+    if (pod !== undefined) this.api.put<Pod>(PODS, { ...pod, metadata: { ...pod.metadata, annotations } });
+    return ip;
   }
 
   #follow(pod: Stored<Pod>, sidecar: FakeSidecar): void {

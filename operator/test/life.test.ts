@@ -70,6 +70,22 @@ describe('an operator, over stand-ins of API server, cluster, sidecars and lease
     expect(run.failures).to.deep.equal([]);
   });
 
+  it('leads each backup to its primary over the network that is named for that, and its API by the pod network', async () => {
+    const run = new Run(installation);
+    installation.apply({ placement: { loggingNetwork: 'ft/log' } });
+    await run.until(word('Protected'));
+    const first = installation.vm.status?.primary;
+    installation.cluster.kill(first?.node ?? '');
+    await run.until(protectedAgain(first?.vmi ?? ''));
+    const [, backup, next] = installation.made.map((vmi) => installation.cluster.sidecarOf(vmi));
+    const followed = backup?.place;
+    expect(followed?.loggingIp).to.match(/^192\.168\.9\./);
+    expect(next?.config.start).to.deep.equal({
+      role: 'backup',
+      peer: { host: followed?.loggingIp, port: 7700, api: 7701, apiHost: followed?.ip },
+    });
+  });
+
   it('does nothing for a VM that is protected', async () => {
     const run = new Run(installation);
     installation.apply();

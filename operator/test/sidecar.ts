@@ -26,6 +26,8 @@ export interface Place {
   readonly vmi: string;
   readonly node: string;
   readonly ip: string;
+  /** On the network of the channel, where that has one of its own. */
+  readonly loggingIp: string | null;
 }
 
 const GO_LIVE_MS = 42;

@@ -30,7 +30,10 @@ const POD: LauncherPod = {
 function apply(pod: LauncherPod, steps: readonly PatchStep[]): LauncherPod {
   const made = structuredClone(pod) as unknown as Record<string, unknown>;
   for (const { path, value } of steps) {
-    const keys = path.slice(1).split('/');
+    const keys = path
+      .slice(1)
+      .split('/')
+      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = keys.pop() ?? '';
     const parent = keys.reduce<unknown>((here, key) => (here as Record<string, unknown>)[key], made);
     if (last === '-') (parent as unknown[]).push(value);
@@ -128,6 +131,37 @@ describe('what is added to a launcher pod', () => {
     const annotations = { 'kubevirt.io/ephemeral-provisioning': '' };
     const provisioning = { ...POD, metadata: { ...POD.metadata, annotations } };
     expect(() => patchFor(provisioning, SETTINGS)).to.throw(InjectError, 'nothing starts unprotected');
+  });
+
+  describe('asks Multus for the network of the channel', () => {
+    const asked = (networks: Readonly<Record<string, string>>): string | undefined => {
+      const annotations = {
+        ...POD.metadata.annotations,
+        'lockstep.dev/logging-network': 'ft/log',
+        ...networks,
+      };
+      const pod = { ...POD, metadata: { ...POD.metadata, annotations } };
+      const injected = apply(pod, patchFor(pod, SETTINGS));
+      expect(patchFor(injected, SETTINGS)).to.deep.equal([]);
+      return injected.metadata.annotations?.['k8s.v1.cni.cncf.io/networks'];
+    };
+
+    it('of a pod that asks for none yet', () => {
+      expect(asked({})).to.equal('ft/log@lockstep0');
+    });
+
+    it("beside the guest's own, in KubeVirt's words", () => {
+      const own = { name: 'l2', namespace: 'shop', interface: 'pod37a8eec1ce1' };
+      const networks = asked({ 'k8s.v1.cni.cncf.io/networks': JSON.stringify([own]) });
+      expect(JSON.parse(networks ?? '')).to.deep.equal([
+        own,
+        { name: 'log', namespace: 'ft', interface: 'lockstep0' },
+      ]);
+    });
+
+    it('of nobody whose VM names none', () => {
+      expect(made.metadata.annotations).to.deep.equal(POD.metadata.annotations);
+    });
   });
 
   it('makes the lists that are not there', () => {

@@ -5,7 +5,8 @@
  */
 import { PORTS } from '../../sidecar/kubevirt/config.js';
 import type { KubeObject } from '../kit/object.js';
-import { LABELS, LIVE_GATE, secretNameOf, SIDECAR_CONTAINER } from '../names.js';
+import { NETWORKS_ANNOTATION, withLoggingNetwork } from '../logging-network.js';
+import { ANNOTATIONS, LABELS, LIVE_GATE, secretNameOf, SIDECAR_CONTAINER } from '../names.js';
 
 export interface InjectSettings {
   readonly sidecarImage: string;
@@ -129,7 +130,18 @@ const append = (
     ? [{ op: 'add', path, value: values }]
     : values.map((value) => ({ op: 'add', path: `${path}/-`, value }));
 
-/** @throws InjectError */
+/** As a JSON pointer has it. */
+const pointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1');
+
+/** KubeVirt has written by now which networks the guest needs. */
+function loggingNetwork(annotations: Readonly<Record<string, string>> = {}): PatchStep[] {
+  const network = annotations[ANNOTATIONS.loggingNetwork];
+  if (network === undefined) return [];
+  const value = withLoggingNetwork(annotations[NETWORKS_ANNOTATION], network);
+  return [{ op: 'add', path: `/metadata/annotations/${pointer(NETWORKS_ANNOTATION)}`, value }];
+}
+
+/** @throws InjectError, NetworksError */
 export function patchFor(pod: LauncherPod, settings: InjectSettings): PatchStep[] {
   const { spec, metadata } = pod;
   if (metadata.annotations?.[EPHEMERAL] !== undefined) {
@@ -155,5 +167,6 @@ export function patchFor(pod: LauncherPod, settings: InjectSettings): PatchStep[
     // Behind compute, which KubeVirt wants first.
     ...append('/spec/containers', spec.containers, [sidecarContainer(settings)]),
     ...append('/spec/readinessGates', spec.readinessGates, [{ conditionType: LIVE_GATE }]),
+    ...loggingNetwork(metadata.annotations),
   ];
 }

@@ -6,7 +6,6 @@ import { absent, empty, isSet, needed, off, rule, type LooseSpec, type Rule } fr
 /** Both names of the chipset that the bundle's QEMU is tried with; its releases are sidecar/kubevirt/argv's business. */
 const Q35 = /^(pc-)?q35(-|$)/;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const MAKE_A_NEW_ONE = 'write a UUID (uuidgen makes one), or leave it out: it is made of the resource';
 
 const vcpus = ({ domain }: LooseSpec): number =>
   (domain?.cpu?.cores ?? 1) * (domain?.cpu?.sockets ?? 1) * (domain?.cpu?.threads ?? 1);
@@ -90,7 +89,7 @@ export const MACHINE: readonly Rule[] = [
   ),
   rule(
     'spec.domain.firmware.uuid',
-    `this is no UUID: ${MAKE_A_NEW_ONE}`,
+    'this is no UUID: write one (uuidgen makes it) or leave uuid out, it is made of the resource',
     (value) => isSet(value) && !UUID.test(String(value)),
   ),
   absent('spec.domain.firmware.bootloader.efi', 'EFI keeps its variables on a disk: use bios'),

@@ -47,7 +47,7 @@ export const PLACEMENT: readonly Rule[] = [
   absent('spec.startStrategy', 'the operator starts the VM: leave startStrategy out'),
   rule(
     'spec.terminationGracePeriodSeconds',
-    'the power button is in no log, a side is ended without it: shut the guest down yourself, leave terminationGracePeriodSeconds out',
+    'the power button is in no log, a side is ended without it: shut the guest down from within, leave terminationGracePeriodSeconds out',
     (value) => isSet(value) && value !== 0,
   ),
   rule(
