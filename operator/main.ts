@@ -87,6 +87,7 @@ async function main(): Promise<void> {
   const client = new ObjectClient(api, { fieldManager: FIELD_MANAGER });
   const wallClock = (): Date => new Date();
   const ca = await loadCa(client, namespace);
+  const leases = new RedisLeases();
 
   const operator = new Operator({
     api,
@@ -95,7 +96,7 @@ async function main(): Promise<void> {
     identity: `${settings.POD_NAME}-${randomBytes(4).toString('hex')}`,
     storeSecret: settings.STORE_SECRET,
     ca,
-    leases: new RedisLeases(),
+    leases,
     metrics,
     logger,
     time: realTime,
@@ -129,6 +130,7 @@ async function main(): Promise<void> {
     process.once(signal, () => {
       setTimeout(() => process.exit(EXIT_FAILED), SHUTDOWN_MS_MAX).unref();
       Promise.all([operator.stop(), webhook.close()]).then(() => {
+        leases.close();
         rest.close();
         process.exit(0);
       }, onBroken);

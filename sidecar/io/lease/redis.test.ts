@@ -411,6 +411,22 @@ describe('lease on redis-server: what the server is', function () {
       }),
     ));
 
+  it('keeps VMs apart that share one connection', () =>
+    withServer({ durable: false }, (server) =>
+      withLease({ vm: 'one', socketPath: server.socketPath }, async (lease) => {
+        await lease.ask(FOUND);
+        const [one, two] = [lease.of('one'), lease.of('two')];
+        expect([wordOf(await one.ask(PEEK)), wordOf(await two.ask(PEEK))]).to.deep.equal([
+          'present',
+          'missing',
+        ]);
+        expect(await two.remove(null)).to.equal('ok');
+        expect(wordOf(await lease.ask(PEEK))).to.equal('present');
+        expect(await one.remove(null)).to.equal('ok');
+        expect(wordOf(await lease.ask(PEEK))).to.equal('missing');
+      }),
+    ));
+
   it('keeps the VMs of one prefix apart', () =>
     withServer({ durable: false }, (server) =>
       withLease({ vm: 'one', socketPath: server.socketPath }, (one) =>

@@ -105,6 +105,7 @@ class Trouble extends Error {
 
 export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseStore, LeaseRemoval {
   readonly #redis: Redis;
+  readonly #keyPrefix: string;
   readonly #key: string;
   readonly #callTimeoutMs: number;
   /** Life of the server for which `appendfsync always` without replicas was seen, else ''. */
@@ -121,7 +122,8 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
 
   constructor(options: LeaseOptions) {
     super();
-    this.#key = leaseKey(options.keyPrefix ?? LEASE_DEFAULTS.keyPrefix, options.vm);
+    this.#keyPrefix = options.keyPrefix ?? LEASE_DEFAULTS.keyPrefix;
+    this.#key = leaseKey(this.#keyPrefix, options.vm);
     this.#callTimeoutMs = options.callTimeoutMs ?? LEASE_DEFAULTS.callTimeoutMs;
     const pauseMs = reconnectPause(options);
     const retryStrategy = (attempt: number): number => pauseMs(Math.max(attempt, this.#wrongServers));
@@ -142,10 +144,27 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     return this.#lastError;
   }
 
-  async ask(request: LeaseRequest): Promise<LeaseAnswer> {
+  ask(request: LeaseRequest): Promise<LeaseAnswer> {
+    return this.#ask(this.#key, request);
+  }
+
+  remove(store: StoreId | null): Promise<'ok' | 'foreignStore' | 'unknown'> {
+    return this.#remove(this.#key, store);
+  }
+
+  /** The lease of another VM in the same store, over this connection, whose end it shares. */
+  of(vm: string): LeaseStore & LeaseRemoval {
+    const key = leaseKey(this.#keyPrefix, vm);
+    return {
+      ask: (request) => this.#ask(key, request),
+      remove: (store) => this.#remove(key, store),
+    };
+  }
+
+  async #ask(key: string, request: LeaseRequest): Promise<LeaseAnswer> {
     try {
       if (!this.#isWarm) throw this.#notConnected();
-      const answer = answerOf(request, await this.#call(request.op, argumentsOf(request)));
+      const answer = answerOf(request, await this.#call(key, request.op, argumentsOf(request)));
       this.#markUp();
       if (answer.result === 'unknown')
         this.#tell(new Trouble(answer.reason, `${request.op}: ${answer.reason}`));
@@ -157,9 +176,9 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     }
   }
 
-  async remove(store: StoreId | null): Promise<'ok' | 'foreignStore' | 'unknown'> {
+  async #remove(key: string, store: StoreId | null): Promise<'ok' | 'foreignStore' | 'unknown'> {
     try {
-      const reply = await this.#call('remove', [store ?? '']);
+      const reply = await this.#call(key, 'remove', [store ?? '']);
       return reply.result === 'ok' ? 'ok' : 'foreignStore';
     } catch (error) {
       this.#tell(this.#troubleOf(error as Error));
@@ -176,7 +195,7 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   /** Has the server keep the script, and asks whether it is durable, before anybody is in a hurry. */
   #warmUp(): void {
     this.#isWarm = false;
-    this.#call('peek', []).then(
+    this.#call(this.#key, 'peek', []).then(
       () => {
         this.#isWarm = true;
         this.#markUp();
@@ -201,13 +220,13 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
   }
 
   /** @throws Trouble, or what the client throws */
-  async #call(op: LeaseOp, args: string[]): Promise<LeaseReply> {
+  async #call(key: string, op: LeaseOp, args: string[]): Promise<LeaseReply> {
     if (this.#redis.status !== 'ready') throw this.#notConnected();
     if (this.#callsUnderWay >= CALLS_MAX)
       throw new Trouble('timeout', `${CALLS_MAX} requests under way already`);
     this.#callsUnderWay += 1;
     try {
-      return await this.#withinTime(this.#roundTrip(op, args));
+      return await this.#withinTime(this.#roundTrip(key, op, args));
     } finally {
       this.#callsUnderWay -= 1;
     }
@@ -244,9 +263,9 @@ export class RedisLease extends EventEmitter<RedisLeaseEvents> implements LeaseS
     return this.#dropConnection(`no answer within ${this.#callTimeoutMs} ms`);
   }
 
-  async #roundTrip(op: LeaseOp, args: string[]): Promise<LeaseReply> {
+  async #roundTrip(key: string, op: LeaseOp, args: string[]): Promise<LeaseReply> {
     const believedRun = this.#durableRun;
-    const scriptArgs = [this.#key, believedRun, op, ...args];
+    const scriptArgs = [key, believedRun, op, ...args];
     // Both are written at once: the setting is the one that held when the script ran.
     const settings = this.#askSyncedAlways();
     const script = this.#redis.evalsha(SCRIPT_SHA1, NUMBER_OF_KEYS, ...scriptArgs);
