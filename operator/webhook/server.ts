@@ -2,7 +2,7 @@
 /** The admission webhooks over HTTPS: one AdmissionReview in, one out. A failure of ours is a refusal, never an admission. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { z } from 'zod';
 import { base64 } from '../api/base64.js';
 import type { PatchStep } from './inject.js';
@@ -34,11 +34,15 @@ export interface WebhookOptions {
   readonly host?: string;
   readonly tls: ServerTls;
   readonly handlers: Handlers;
+  /** From the connection until the handshake is done, and from there until a request is read; 10 s if not given. */
+  readonly requestMsMax?: number;
 }
 
 /** The largest object of etcd, and an old one beside it. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const REQUEST_MS_MAX = 10_000;
+/** Node looks at intervals which requests take too long: so often within that time. */
+const LOOKS = 10;
 const CONNECTIONS_MAX = 256;
 
 const reviewSchema = z.looseObject({
@@ -54,21 +58,33 @@ const reviewSchema = z.looseObject({
 });
 
 export class WebhookServer {
+  /** Also those that shake hands still, of which an HTTP server knows nothing. */
+  readonly #sockets = new Set<Socket>();
+
   private constructor(
     private readonly server: Server,
     readonly port: number,
-  ) {}
+  ) {
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
 
   /** @throws the system's error when the port cannot be had */
   static async start(options: WebhookOptions): Promise<WebhookServer> {
-    const server = createServer({ ...options.tls, minVersion: 'TLSv1.2' }, (request, response) => {
-      serve(request, response, options.handlers).catch((error: unknown) => {
+    const { tls, handlers, requestMsMax = REQUEST_MS_MAX } = options;
+    const bounds = {
+      handshakeTimeout: requestMsMax,
+      requestTimeout: requestMsMax,
+      connectionsCheckingInterval: requestMsMax / LOOKS,
+    };
+    const server = createServer({ ...tls, ...bounds, minVersion: 'TLSv1.2' }, (request, response) => {
+      serve(request, response, handlers).catch((error: unknown) => {
         response.destroy(error as Error); // the answer itself could not be written
       });
     });
     server.maxConnections = CONNECTIONS_MAX;
-    server.requestTimeout = REQUEST_MS_MAX;
-    server.headersTimeout = REQUEST_MS_MAX;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(
@@ -87,7 +103,7 @@ export class WebhookServer {
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.server.close(() => resolve());
-      this.server.closeAllConnections();
+      for (const socket of this.#sockets) socket.destroy();
     });
   }
 }
