@@ -84,11 +84,17 @@ describe('the first day', function () {
   });
 
   it('kubectl get shows it in columns', async () => {
-    const { primary, backup } = await database.sides();
+    const { primary, backup, epoch } = await database.sides();
     const lines = (await kubectl(['get', 'ftvm', 'database', '-n', NAMESPACE])).trimEnd().split('\n');
     const rows = lines.map((line) => line.split(/\s{2,}/));
     expect(rows[0]).to.deep.equal(['NAME', 'STATUS', 'PRIMARY', 'BACKUP', 'EPOCH', 'LAG', 'AGE']);
-    expect(rows[1]?.slice(0, 5)).to.deep.equal(['database', 'Protected', primary.node, backup.node, '1']);
+    expect(rows[1]?.slice(0, 5)).to.deep.equal([
+      'database',
+      'Protected',
+      primary.node,
+      backup.node,
+      `${epoch}`,
+    ]);
   });
 
   it('conditions are as kstatus reads them, and events tell how it came', async () => {
