@@ -19,6 +19,7 @@ import { Operator } from './operator.js';
 import { trustWebhooks } from './webhook-trust.js';
 import { admissionHandlers } from './webhook/handlers.js';
 import { WebhookServer } from './webhook/server.js';
+import { trialBy } from './webhook/trial.js';
 
 const port = (otherwise: number) => z.coerce.number().int().min(1).max(65535).default(otherwise);
 
@@ -120,6 +121,12 @@ async function main(): Promise<void> {
       pullPolicy: settings.SIDECAR_PULL_POLICY,
       emulatorPaths: settings.EMULATOR_PATHS.split(','),
       isOurs: (where, vmi) => operator.isOurs(where, vmi),
+      trial: trialBy({
+        client,
+        onUnknown: (reason) => {
+          logger.warn(`KubeVirt could not be asked about a new VM: ${reason}`, { reason: 'notTried' });
+        },
+      }),
     }),
   });
   await serveEndpoints(metrics, operator);

@@ -95,6 +95,19 @@ export class ObjectClient {
     return { object: await this.get<T>(resource, { name, namespace }), created: false };
   }
 
+  /** What creating it would come to, without doing it. @throws ApiError that says what stands in the way */
+  async tryCreate(resource: Resource, object: KubeObject, signal: AbortSignal): Promise<void> {
+    const { name, namespace } = object.metadata;
+    objectPath(resource, { name, namespace }); // refuses a bad address
+    await this.api.call({
+      method: 'POST',
+      path: listPath(resource, namespace),
+      query: { ...this.#manager, dryRun: 'All' },
+      body: typed(resource, object),
+      signal,
+    });
+  }
+
   /** Writes the whole object (PUT). Its resourceVersion must be given: it is the lock. */
   async replace<T extends KubeObject>(
     resource: Resource,

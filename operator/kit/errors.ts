@@ -37,6 +37,8 @@ export interface ApiErrorDetails {
   /** The server's own word, `Expired` for instance. */
   readonly reason?: string | null;
   readonly retryAfterMs?: number | null;
+  /** The server's sentence. */
+  readonly words?: string | null;
   readonly cause?: unknown;
 }
 
@@ -45,17 +47,20 @@ export class ApiError extends Error {
   readonly reason: string | null;
   /** The server asks for a pause of so long; null when it asks for none. */
   readonly retryAfterMs: number | null;
+  /** What the server said, without what we add; null when it said nothing. */
+  readonly words: string | null;
 
   constructor(
     readonly code: ApiErrorCode,
     what: string,
-    { status = null, reason = null, retryAfterMs = null, cause }: ApiErrorDetails = {},
+    { status = null, reason = null, retryAfterMs = null, words = null, cause }: ApiErrorDetails = {},
   ) {
     super(`${what} (${code}: ${CURES[code]})`, cause === undefined ? undefined : { cause });
     this.name = 'ApiError';
     this.status = status;
     this.reason = reason;
     this.retryAfterMs = retryAfterMs;
+    this.words = words;
   }
 
   /** What to do about it. */
@@ -92,6 +97,7 @@ export function refusal(what: string, status: number, text: string, retryAfter?:
   return new ApiError(codeFor(status, body), `${what}: ${status} ${words}`, {
     status,
     reason: body?.reason ?? null,
+    words,
     retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * MS_PER_S : null,
   });
 }
