@@ -40,9 +40,11 @@ export class FakeCluster implements Surroundings {
   #nowMs = Math.floor(Date.now() / STEP_MS) * STEP_MS;
   #count = 0;
 
+  /** @param addressOf the nth pod */
   constructor(
     private readonly api: FakeApi,
     nodes: readonly string[],
+    private readonly addressOf = (n: number): string => `10.244.0.${n}`,
   ) {
     for (const name of nodes) {
       this.#nodes.set(name, { state: 'up', noticedIn: 0 });
@@ -187,7 +189,7 @@ export class FakeCluster implements Surroundings {
     const metadata = {
       name: `virt-launcher-${name}-${this.#count}`,
       ...(namespace === undefined ? {} : { namespace }),
-      ...(labels === undefined ? {} : { labels }),
+      labels: { ...labels, 'kubevirt.io': 'virt-launcher' },
       ...(annotations === undefined ? {} : { annotations }),
       ownerReferences: [
         { apiVersion: 'kubevirt.io/v1', kind: VMIS.kind, name, uid: vmi.metadata.uid, controller: true },
@@ -260,7 +262,7 @@ export class FakeCluster implements Surroundings {
       return;
     }
     const text = Buffer.from(secret.data?.['sidecar.json'] ?? '', 'base64').toString();
-    const ip = `10.244.0.${this.#count}`;
+    const ip = this.addressOf(this.#count);
     const loggingIp = this.#attach(pod);
     const place = { podUid: pod.metadata.uid, vmi, node, ip, loggingIp };
     this.sidecars.set(pod.metadata.uid, new FakeSidecar(place, parseConfig(JSON.parse(text)), this));

@@ -23,7 +23,7 @@ import { Reconciler } from '../reconcile.js';
 import { NoPeerError } from '../resources/secret.js';
 import { storeReader } from '../store.js';
 import { World, type Cache, type Caches } from '../world.js';
-import { makeCa } from '../../sidecar/io/channel/pki.js';
+import { makeCa, type Pair } from '../../sidecar/io/channel/pki.js';
 import { CallError, type Command } from '../../sidecar/kubevirt/client.js';
 import { FakeCluster, NAMESPACE } from './cluster.js';
 import { SPEC } from './samples.js';
@@ -221,7 +221,7 @@ function sidesOf(cluster: FakeCluster, line: Lifeline) {
   };
 }
 
-function leasesOf(cluster: FakeCluster, line: Lifeline): Leases {
+export function leasesOf(cluster: FakeCluster, line = new Lifeline()): Leases {
   const { store } = cluster;
   return {
     peek: () => {
@@ -249,6 +249,7 @@ export const STORE = { namespace: 'lockstep-system', name: 'lockstep-store' };
 /** One cluster with the operator's resources in it. */
 export class Installation {
   readonly cluster: FakeCluster;
+  readonly authority: Authority;
   readonly rest: RestApi;
   /** VMIs that were made, oldest first, with their roles. */
   readonly made: string[] = [];
@@ -258,10 +259,12 @@ export class Installation {
 
   private constructor(
     readonly api: FakeApi,
-    readonly authority: Authority,
+    readonly ca: Pair,
     nodes: readonly string[],
+    addressOf?: (pod: number) => string,
   ) {
-    this.cluster = new FakeCluster(api, nodes);
+    this.authority = new Authority(ca);
+    this.cluster = new FakeCluster(api, nodes, addressOf);
     this.rest = new RestApi(api.kubeConfig());
     this.putStoreSecret({ host: 'store.test' });
     api.admit((operation, object, request) => {
@@ -273,8 +276,11 @@ export class Installation {
     });
   }
 
-  static async start(nodes: readonly string[] = ['node-a', 'node-b', 'node-c']): Promise<Installation> {
-    return new Installation(await FakeApi.start(), await theAuthority(), nodes);
+  static async start(
+    nodes: readonly string[] = ['node-a', 'node-b', 'node-c'],
+    addressOf?: (pod: number) => string,
+  ): Promise<Installation> {
+    return new Installation(await FakeApi.start(), await theCa(), nodes, addressOf);
   }
 
   async close(): Promise<void> {
@@ -345,10 +351,10 @@ export class Installation {
   }
 }
 
-let authority: Promise<Authority> | null = null;
+let ca: Promise<Pair> | null = null;
 
 /** One for all tests: keys take their time. */
-function theAuthority(): Promise<Authority> {
-  authority ??= makeCa('lockstep').then((pair) => new Authority(pair));
-  return authority;
+function theCa(): Promise<Pair> {
+  ca ??= makeCa('lockstep');
+  return ca;
 }
