@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pair's controller: observe, decide, act, a few times a second. It makes a new backup when the VM is
-// alone and reboots hosts that lost their power. It never starts the VM: that takes a person.
-//
-// usage: node build/cli/local/controller.js PAIR
+// alone and reboots hosts that lost their power. It never starts the VM: that takes a person. Its keeper (keeper.ts)
+// starts it, with a channel between them, and again when it has crashed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Backoff } from '../../operator/mind/backoff.js';
 import { PROTECTION_TABLE } from '../../operator/mind/protection.js';
@@ -14,6 +13,7 @@ import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
 import { hostOf, type HostLayout } from './layout.js';
 import { observePair, type HostView } from './observe.js';
+import { startController } from './pair.js';
 import { loadDesired, loadPair, type Desired, type Pair } from './settings.js';
 
 const TICK_MS = 200;
@@ -128,19 +128,29 @@ export class Controller {
   }
 }
 
+/** A pair that is there no more needs no controller: that end is in order. */
 function crash(error: unknown): never {
   process.stderr.write(`controller: ${messageOf(error)}\n`);
-  process.exit(1);
+  process.exit(error instanceof LocalError && error.code === 'NO_PAIR' ? 0 : 1);
+}
+
+/** The keeper has died: another one takes its place, with a controller of its own. */
+async function replaceKeeper({ layout }: Pair): Promise<void> {
+  await loadPair(layout.name); // it may have died because the pair was taken down
+  appendEvent(layout.events, 'ControllerStarted', null, 'its keeper was gone');
+  await startController(layout);
 }
 
 async function main(): Promise<void> {
+  process.on('SIGTERM', () => process.exit(0));
   const pair = await loadPair(process.argv[2] ?? '');
   const controller = new Controller(pair);
-  process.on('SIGTERM', () => process.exit(0));
-  for (;;) {
+  while (process.connected) {
     await controller.tick();
     await sleep(TICK_MS);
   }
+  await replaceKeeper(pair);
+  process.exit(0);
 }
 
 main().catch(crash);

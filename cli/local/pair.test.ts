@@ -2,7 +2,7 @@
 // A pair with stand-ins for sidecar and QEMU, but real namespaces, agents and controller. Needs root.
 import { expect } from 'chai';
 import { existsSync } from 'node:fs';
-import { access, readdir, rm, writeFile } from 'node:fs/promises';
+import { access, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -11,10 +11,12 @@ import { LocalError } from './errors.js';
 import { readEvents } from './events.js';
 import { cutPower } from './hosts.js';
 import { hostOf, pairLayout, REPO, type HostLayout } from './layout.js';
+import { pairClaim, withLock } from './lock.js';
 import { existingNamespaces, inNetns, pidsIn } from './network.js';
 import { observeHost } from './observe.js';
 import { bringUp, DEFAULT_CHOICE, ensureController, isTestGuest, makeSettings, takeDown } from './pair.js';
-import { identify, isAlive, readPidFile, type ProcessId } from './processes.js';
+import { identify, isAlive, readPidFile, runningFrom, type ProcessId } from './processes.js';
+import { run } from './run.js';
 import { loadDesired, saveDesired, saveSettings } from './settings.js';
 import { sessionShare } from './share.js';
 import { startFirst } from './vm.js';
@@ -84,13 +86,57 @@ describe('a local pair', function () {
     expect(gone).to.equal(true);
   });
 
-  /** As after a crash of the controller alone. */
+  async function keeper(): Promise<ProcessId> {
+    const id = await runningFrom(layout.controllerPid);
+    if (id === undefined) throw new Error('the controller does not run');
+    return id;
+  }
+
+  /** The controller itself, below its keeper. */
+  async function worker(): Promise<ProcessId | undefined> {
+    const { pid } = await keeper();
+    const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
+    return child === '' ? undefined : identify(Number(child));
+  }
+
+  /** As after a crash of the controller and of its keeper at once. */
   async function killController(): Promise<void> {
-    const id = await readPidFile(layout.controllerPid);
-    if (id === undefined) throw new Error('the controller had no pid file');
-    process.kill(id.pid, 'SIGKILL');
+    const id = await keeper();
+    process.kill(-id.pid, 'SIGKILL');
     await until(async () => !(await isAlive(id)));
   }
+
+  it('has its controller started again when that has crashed', async () => {
+    const first = await keeper();
+    await until(async () => (await worker()) !== undefined);
+    const crashed = await worker();
+    if (crashed === undefined) throw new Error('no controller');
+    process.kill(crashed.pid, 'SIGKILL');
+    await until(async () => {
+      const now = await worker();
+      return now !== undefined && now.pid !== crashed.pid;
+    });
+    expect(await keeper()).to.deep.equal(first);
+    const again = (await readEvents(layout.events)).filter(({ what }) => what === 'ControllerStarted');
+    expect(again.map(({ text }) => text)).to.deep.equal([
+      'it was killed by SIGKILL; it is started again after 500 ms',
+    ]);
+  });
+
+  it('has its controller started again when whoever does that has crashed', async () => {
+    const first = await keeper();
+    await until(async () => (await worker()) !== undefined);
+    const orphan = await worker();
+    process.kill(first.pid, 'SIGKILL');
+    await until(
+      async () => !(await isAlive(first)) && (await runningFrom(layout.controllerPid)) !== undefined,
+    );
+    expect((await keeper()).pid).not.to.equal(first.pid);
+    await until(async () => orphan !== undefined && !(await isAlive(orphan)));
+    await until(async () => (await worker()) !== undefined);
+    await cutPower(layout, b);
+    await untilKind(b, 'idle');
+  });
 
   it('is refused a second time', async () => {
     expect((await failure(() => bringUp({ layout, settings }, quiet))).code).to.equal('PAIR_EXISTS');
@@ -111,6 +157,22 @@ describe('a local pair', function () {
     expect(await ensureController(layout)).to.equal(true);
     expect(await ensureController(layout)).to.equal(false);
     expect((await failure(() => bringUp({ layout, settings }, quiet))).message).to.include('is up already');
+  });
+
+  it('is changed by one verb at a time, and the others say who is at it', async () => {
+    await withLock(pairClaim(layout, "'lockstep up'"), async () => {
+      for (const verb of ['protect', 'down']) {
+        const args = [join(REPO, 'build/cli/main.js'), verb, '--pair', layout.name];
+        const { message } = await failure(() => run(process.execPath, args));
+        expect(message).to.match(
+          new RegExp(
+            `lockstep: pair '${layout.name}' is in the hands of 'lockstep up', process ${process.pid}`,
+          ),
+        );
+      }
+    });
+    expect((await loadDesired(layout)).protected).to.equal(false);
+    expect((await observeHost(a)).kind).to.equal('idle');
   });
 
   it('is made anew over ruins without life', async () => {

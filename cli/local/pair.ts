@@ -3,26 +3,21 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { access, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCa, makeHostCertificate, writePair } from '../../sidecar/io/channel/pki.js';
 import { LocalError, systemCode } from './errors.js';
 import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
 import { REPO, type PairLayout } from './layout.js';
 import { existingNamespaces, makeNetwork, pidsIn, removeNamespace } from './network.js';
-import {
-  identify,
-  runningFrom,
-  signal,
-  startDetached,
-  terminate,
-  waitGone,
-  writePidFile,
-} from './processes.js';
+import { identify, isAlive, runningFrom, signal, startDetached, terminate, waitGone } from './processes.js';
 import { NOTHING_DESIRED, saveDesired, saveSettings, type Pair, type Settings } from './settings.js';
 import { prepareStore, startStore } from './store.js';
 
-const CONTROLLER = join(REPO, 'build/cli/local/controller.js');
+const KEEPER = join(REPO, 'build/cli/local/keeper.js');
+const CONTROLLER_READY_MS_MAX = 20_000;
 const CONTROLLER_GRACE_MS = 2000;
+const POLL_MS = 20;
 const KILLED_GONE_MS_MAX = 5000;
 const PASSWORD_BYTES = 24;
 
@@ -129,17 +124,21 @@ export async function ensureController(layout: PairLayout): Promise<boolean> {
   return true;
 }
 
-async function startController(layout: PairLayout): Promise<void> {
-  const command = [process.execPath, '--enable-source-maps', CONTROLLER, layout.name];
+/**
+ * Starts the pair's controller with its keeper, and returns when they run.
+ * @throws LocalError START_FAILED
+ */
+export async function startController(layout: PairLayout): Promise<void> {
+  const command = [process.execPath, '--enable-source-maps', KEEPER, layout.name];
   const id = await identify(startDetached(command, {}, layout.controllerLog));
-  if (id === undefined) {
-    throw new LocalError(
-      'START_FAILED',
-      'the controller does not run',
-      `Its log is ${layout.controllerLog}.`,
-    );
+  const deadline = performance.now() + CONTROLLER_READY_MS_MAX;
+  while ((await runningFrom(layout.controllerPid)) === undefined) {
+    if (id === undefined || !(await isAlive(id)) || performance.now() > deadline) {
+      const cure = `Its log is ${layout.controllerLog}.`;
+      throw new LocalError('START_FAILED', 'the controller does not run', cure);
+    }
+    await sleep(POLL_MS);
   }
-  await writePidFile(layout.controllerPid, id);
 }
 
 async function killAll(pids: readonly number[]): Promise<void> {
@@ -164,8 +163,9 @@ async function removeRings(layout: PairLayout): Promise<void> {
  * Whatever runs in the pair's namespaces is the pair's, whoever started it.
  */
 export async function takeDown(layout: PairLayout): Promise<void> {
+  for (const file of [layout.settings, layout.desired]) await rm(file, { force: true }); // whom no pid file names ends by that
   const controller = await runningFrom(layout.controllerPid).catch(() => undefined); // a damaged file names nobody
-  if (controller !== undefined) await terminate(controller, CONTROLLER_GRACE_MS);
+  if (controller !== undefined) await terminate(controller, CONTROLLER_GRACE_MS, 'group');
   const namespaces = await existingNamespaces(layout);
   for (const netns of namespaces) await killAll(await pidsIn(netns));
   for (const netns of namespaces) await removeNamespace(netns);

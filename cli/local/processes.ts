@@ -50,11 +50,14 @@ export async function isAlive(id: ProcessId): Promise<boolean> {
   return stat !== undefined && stat.startTicks === id.startTicks && stat.state !== 'Z' && stat.state !== 'X';
 }
 
+/** Whom a signal goes to: the process alone, or all of the group that it leads (startDetached makes one). */
+export type Whom = 'process' | 'group';
+
 /** Sends a signal if that very process still runs; false when it does not. */
-export async function signal(id: ProcessId, name: NodeJS.Signals): Promise<boolean> {
+export async function signal(id: ProcessId, name: NodeJS.Signals, whom: Whom = 'process'): Promise<boolean> {
   if (!(await isAlive(id))) return false;
   try {
-    process.kill(id.pid, name);
+    process.kill(whom === 'group' ? -id.pid : id.pid, name);
     return true;
   } catch (error) {
     if (systemCode(error) === 'ESRCH') return false;
@@ -72,11 +75,11 @@ export async function waitGone(id: ProcessId, timeoutMs: number): Promise<boolea
   return true;
 }
 
-/** Asks the process to end, then ends it. */
-export async function terminate(id: ProcessId, graceMs: number): Promise<void> {
-  await signal(id, 'SIGTERM');
+/** Asks the process to end, then ends it, with its group or not. */
+export async function terminate(id: ProcessId, graceMs: number, whom: Whom = 'process'): Promise<void> {
+  await signal(id, 'SIGTERM', whom);
   if (await waitGone(id, graceMs)) return;
-  await signal(id, 'SIGKILL');
+  await signal(id, 'SIGKILL', whom);
   if (!(await waitGone(id, 5000))) {
     throw new LocalError('TIMEOUT', `process ${id.pid} does not end, not even by SIGKILL`);
   }

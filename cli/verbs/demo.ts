@@ -6,6 +6,7 @@ import type { Finished } from '../demo/reports.js';
 import { tell } from '../demo/story.js';
 import { Timeline } from '../demo/timeline.js';
 import { pairLayout } from '../local/layout.js';
+import { pairClaim, withLock } from '../local/lock.js';
 import { DEFAULT_CHOICE, DEFAULT_MACHINE, makeSettings, takeDown } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
 import { outputOption, wholeNumber } from './options.js';
@@ -35,12 +36,9 @@ async function play(pair: Pair, timeline: Timeline, pauseMs: number): Promise<Fi
   }
 }
 
-async function demo(options: Options): Promise<void> {
-  const layout = pairLayout(options.pair);
-  await requireAble(DEFAULT_CHOICE.qemuBinary, DEFAULT_MACHINE.memoryMiB);
-  const pair: Pair = { layout, settings: makeSettings(layout) };
+async function demonstrate(pair: Pair, options: Options): Promise<void> {
+  const { layout } = pair;
   const timeline = new Timeline(say);
-  stopAtNextStep(say);
   timeline.add('two hosts (network namespaces on a bridge), a lease store, and a VM that boots');
   await upPair(pair, GUEST_READY_MS, true);
   let kept = false;
@@ -61,6 +59,14 @@ async function demo(options: Options): Promise<void> {
     if (kept) say(`the pair is left as it is: lockstep status --pair ${layout.name}`);
     else await takeDown(layout);
   }
+}
+
+async function demo(options: Options): Promise<void> {
+  const layout = pairLayout(options.pair);
+  await requireAble(DEFAULT_CHOICE.qemuBinary, DEFAULT_MACHINE.memoryMiB);
+  const pair: Pair = { layout, settings: makeSettings(layout) };
+  stopAtNextStep(say);
+  await withLock(pairClaim(layout, "'lockstep demo'"), () => demonstrate(pair, options));
 }
 
 export function addDemo(program: Command): void {

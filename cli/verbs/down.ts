@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { access } from 'node:fs/promises';
 import { LocalError } from '../local/errors.js';
 import { pairLayout } from '../local/layout.js';
+import { pairClaim, withLock } from '../local/lock.js';
 import { existingNamespaces } from '../local/network.js';
 import { takeDown } from '../local/pair.js';
 import { pairOption, yesOption } from './options.js';
@@ -23,7 +24,7 @@ async function down(options: Options): Promise<void> {
     throw new LocalError('NO_PAIR', `there is no pair '${layout.name}'`);
   }
   await confirm(`Take pair '${layout.name}' down? Its VM and all it holds are gone then.`, options.yes);
-  await takeDown(layout);
+  await withLock(pairClaim(layout, "'lockstep down'"), () => takeDown(layout));
   print(`pair '${layout.name}' is down; nothing of it is left`);
 }
 

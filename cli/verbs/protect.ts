@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander';
+import { pairClaim, withLock } from '../local/lock.js';
 import { ensureController } from '../local/pair.js';
 import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
 import { pairStatus, type PairStatus } from '../local/status.js';
@@ -40,7 +41,7 @@ interface Options {
 
 async function protect(options: Options): Promise<void> {
   const pair = await loadPair(options.pair);
-  await wantProtection(pair);
+  await withLock(pairClaim(pair.layout, "'lockstep protect'"), () => wantProtection(pair));
   if (!options.wait) {
     say('asked for; see: lockstep status');
     return;

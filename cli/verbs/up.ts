@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { requireAble } from '../check/check.js';
 import { LocalError } from '../local/errors.js';
 import { HOSTS_MAX, pairLayout } from '../local/layout.js';
+import { pairClaim, withLock } from '../local/lock.js';
 import {
   bringUp,
   DEFAULT_CHOICE,
@@ -96,7 +97,9 @@ async function up(options: Options): Promise<void> {
   const machine = { model, memoryMiB, cpu, kernel, initrd, append };
   const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
   stopAtNextStep(say);
-  await upPair({ layout, settings }, options.timeout * 1000, options.wait && isTestGuest(machine));
+  await withLock(pairClaim(layout, "'lockstep up'"), () =>
+    upPair({ layout, settings }, options.timeout * 1000, options.wait && isTestGuest(machine)),
+  );
   print(`pair '${layout.name}' is up; the VM runs, not protected yet. Its network:`);
   print(`  nsenter --net=/run/netns/${layout.client.netns} redis-cli -h ${layout.guest.ip}`);
   print("Next: 'lockstep protect'");

@@ -1,27 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One start or end of the cluster at a time, on the whole machine. The lock is a name that only one process can listen
-// on: it goes with its process, however that ends.
-import { once } from 'node:events';
-import { createServer } from 'node:net';
-import { LocalError, systemCode } from '../../../cli/local/errors.js';
+// One start or end of the cluster at a time, on the whole machine.
+import { withLock, type Claim } from '../../../cli/local/lock.js';
 
-/** In Linux's abstract namespace: no file stays. */
-const NAME = '\0lockstep-cluster-bed';
+const claim = (who: string): Claim => ({ name: 'lockstep-cluster-bed', what: 'the test cluster', who });
 
-/** @throws LocalError STATE when another process holds the lock. */
-export async function withLock<T>(work: () => Promise<T>, name = NAME): Promise<T> {
-  const lock = createServer();
-  lock.listen(name);
-  try {
-    await once(lock, 'listening');
-  } catch (error) {
-    if (systemCode(error) !== 'EADDRINUSE') throw error;
-    const words = 'the cluster is being started or taken down by another process';
-    throw new LocalError('STATE', words, 'Wait until it is done.', { cause: error });
-  }
-  try {
-    return await work();
-  } finally {
-    lock.close();
-  }
-}
+/** @throws LocalError STATE when another process starts the cluster or takes it down. */
+export const withBed = <T>(who: string, work: () => Promise<T>): Promise<T> => withLock(claim(who), work);

@@ -8,7 +8,7 @@ import { print } from '../../../cli/verbs/talk.js';
 import { useEnvironment } from './command.js';
 import { down } from './down.js';
 import { loadArchive, loadImage } from './load.js';
-import { withLock } from './lock.js';
+import { withBed } from './lock.js';
 import { keepLogs } from './logs.js';
 import { provideProduct } from './product.js';
 import { step, tell } from './progress.js';
@@ -38,7 +38,7 @@ function makeProgram(): Command {
     .command('up')
     .description('bring it up; what is there already is kept')
     .action(async () => {
-      await withLock(up);
+      await withBed("'cluster up'", up);
       tell(`up. kubectl, helm, kind and kubeconform are in ${BIN}`);
       print(`export KUBECONFIG=${KUBECONFIG}`);
     });
@@ -46,7 +46,7 @@ function makeProgram(): Command {
     .command('down')
     .description('remove it; programs and images stay in the cache')
     .action(async () => {
-      await withLock(down);
+      await withBed("'cluster down'", down);
       tell('down');
     });
   program
@@ -62,7 +62,7 @@ function makeProgram(): Command {
   program
     .command('product')
     .description("build the product's images, bring them to the nodes, install the chart or upgrade it")
-    .action(() => withLock(provideProduct));
+    .action(() => withBed("'cluster product'", provideProduct));
   program
     .command('logs <folder>')
     .description('keep the logs of all nodes and pods, the objects and the events')

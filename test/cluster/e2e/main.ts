@@ -8,7 +8,7 @@ import Mocha from 'mocha';
 import { endingOf } from '../../../cli/exit-codes.js';
 import { useEnvironment } from '../bed/command.js';
 import { useCurrentCluster } from '../bed/kubectl.js';
-import { withLock } from '../bed/lock.js';
+import { withBed } from '../bed/lock.js';
 import { provideProduct } from '../bed/product.js';
 import { GUEST_IMAGE } from '../bed/settings.js';
 import { up } from '../bed/up.js';
@@ -33,7 +33,7 @@ async function prepare({ useCurrent, guest }: Options): Promise<void> {
     return;
   }
   useEnvironment();
-  await withLock(async () => {
+  await withBed("'npm run test:cluster'", async () => {
     await up();
     await provideProduct();
   });

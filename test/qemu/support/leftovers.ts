@@ -28,7 +28,7 @@ export async function processesOf(layout: PairLayout): Promise<{ pid: number; co
   for (const netns of await existingNamespaces(layout)) {
     for (const pid of await pidsIn(netns)) inside.add(pid);
   }
-  const ours = new RegExp(`${layout.dir}/|/(agent|controller)\\.js ${layout.name}( |$)`);
+  const ours = new RegExp(`${layout.dir}/|/(agent|controller|keeper)\\.js ${layout.name}( |$)`);
   const found: { pid: number; command: string }[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const command = await commandOf(pid);
