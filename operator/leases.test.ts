@@ -118,8 +118,12 @@ describe('the operator’s connection to the lease store', function () {
     await leases.peek('one', store);
     server.signal('SIGSTOP');
     expect(await tookMs(leases.peek('one', store))).to.be.below(TRIED_MS);
-    for (let look = 0; look < 5; look++)
+    for (let look = 0; look < 5; look++) {
       expect(await tookMs(leases.peek('one', store))).to.be.below(AT_ONCE_MS);
+      const removal = leases.remove('one', store).catch((error: unknown) => error);
+      expect(await tookMs(removal)).to.be.below(AT_ONCE_MS);
+      expect(await removal).to.be.instanceOf(LeaseError);
+    }
     server.signal('SIGCONT');
     let kind = 'unknown';
     while (kind === 'unknown') {

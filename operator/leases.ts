@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The lease store as the operator uses it: it looks at records, and removes those of VMs that are no more. It never claims. */
 import { once } from 'node:events';
-import type { LeaseRemoval, LeaseStore } from '../sidecar/io/lease/port.js';
 import { RedisLease } from '../sidecar/io/lease/redis.js';
 import { realTime, type Time } from './kit/time.js';
 import type { LeaseView } from './observe.js';
@@ -41,8 +40,8 @@ export class RedisLeases implements Leases {
   constructor(private readonly time: Time = realTime) {}
 
   async peek(vmId: string, store: StoreAccess): Promise<LeaseView> {
-    const lease = await this.#leaseOf(vmId, store);
-    const answer = await lease.ask({ op: 'peek' });
+    const { lease } = await this.#connectionTo(store);
+    const answer = await lease.of(vmId).ask({ op: 'peek' });
     if (answer.op !== 'peek' || answer.result === 'unknown') {
       const reason = 'reason' in answer ? answer.reason : 'storeError';
       return { kind: 'unknown', reason: `${reason} (${placeOf(store)})` };
@@ -51,8 +50,9 @@ export class RedisLeases implements Leases {
   }
 
   async remove(vmId: string, store: StoreAccess): Promise<void> {
-    const lease = await this.#leaseOf(vmId, store);
-    if ((await lease.remove(null)) === 'ok') return;
+    const { lease } = await this.#connectionTo(store);
+    // One that is known to be away is not waited for.
+    if (lease.isUp && (await lease.of(vmId).remove(null)) === 'ok') return;
     throw new LeaseError(
       `the lease of ${vmId} can't be removed: the store at ${placeOf(store)} does not answer, or refuses it`,
     );
@@ -63,7 +63,8 @@ export class RedisLeases implements Leases {
     for (const key of this.#stores.keys()) this.#drop(key);
   }
 
-  async #leaseOf(vmId: string, store: StoreAccess): Promise<LeaseStore & LeaseRemoval> {
+  /** Tried at least once. */
+  async #connectionTo(store: StoreAccess): Promise<Connection> {
     const key = JSON.stringify(Object.entries(store).sort());
     const connection = this.#stores.get(key) ?? new Connection(store);
     this.#stores.delete(key);
@@ -72,7 +73,7 @@ export class RedisLeases implements Leases {
     if (this.#stores.size > STORES_MAX && oldest !== undefined) this.#drop(oldest);
     connection.used(this.time, () => this.#drop(key));
     await connection.tried;
-    return connection.lease.of(vmId);
+    return connection;
   }
 
   #drop(key: string): void {

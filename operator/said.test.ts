@@ -82,7 +82,7 @@ const text = fc.oneof(
     '\ud83d',
   ),
   fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.string({ unit: 'grapheme', minLength: 1_000, maxLength: 5_000 }),
+  fc.constantFrom('x'.repeat(100_000), '😀'.repeat(3_000)),
 );
 const number = fc.oneof(
   fc.integer({ min: -2, max: 5 }),
@@ -234,7 +234,7 @@ describe('a status', function () {
         const again = { ...observation, ftvm: read };
         statusOf(again, decideVm(again, 'db-000a'), failed);
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
