@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path';
 import { load as loadYaml } from 'js-yaml';
 import { compile, type JSONSchema } from 'json-schema-to-typescript';
 import prettier from 'prettier';
-import { RULES } from '../webhook/validate.js';
+import { RULES, SETTINGS } from '../webhook/validate.js';
 
 /** The checkout (this file runs as build/operator/api/generate.js). */
 const REPO = resolve(import.meta.dirname, '../../..');
@@ -110,10 +110,14 @@ export function tableOf(crd: string): string {
   return [...head, ...rows(spec, 'spec'), ...rows(status, 'status')].join('\n');
 }
 
-/** The table of all that the webhook refuses of a template, in Markdown. */
+/** The table of all that the webhook refuses, in Markdown. */
 export function refusalTable(): string {
-  const rows = RULES.map(({ field, sentence }) => `| \`${field.replaceAll('.0', '[]')}\` | ${sentence} |`);
-  return ['| field below `spec.template` | what is said |', '|---|---|', ...rows].join('\n');
+  return [
+    '| field below `spec.template` | what is said |',
+    '|---|---|',
+    ...RULES.map(({ field, sentence }) => `| \`${field.replaceAll('.0', '[]')}\` | ${sentence} |`),
+    ...SETTINGS.map(({ field, sentence }) => `| \`${field}\`, beside the template | ${sentence} |`),
+  ].join('\n');
 }
 
 function pageWithTable(page: string, name: string, table: string): string {

@@ -10,7 +10,7 @@ import { isApiError, type ApiError } from '../kit/errors.js';
 import { buildVmi } from '../resources/vmi.js';
 import type { Objection } from './validate.js';
 
-/** Who waits for us waits for 10 s. */
+/** Who waits for us waits for 10 s, and never less than 5 (the chart's webhook.timeoutSeconds). */
 const TRIAL_MS_MAX = 4_000;
 /** Where the API server has not given one yet. */
 const NO_UID = '00000000-0000-0000-0000-000000000000';

@@ -6,13 +6,14 @@ import { buildService } from '../resources/service.js';
 import { buildVmi } from '../resources/vmi.js';
 import { PRIMARY, sampleFtvm } from '../test/samples.js';
 import { devices, domain, GOOD, isObject, merged, type Json } from './test/manifests.js';
-import { MISSHAPEN, REFUSED, TAKEN } from './test/refused.js';
+import { MISSHAPEN, REFUSED, SETTINGS_REFUSED, TAKEN } from './test/refused.js';
 import {
   migrationObjection,
   objectionsTo,
   pathOf,
   RULES,
   sentenceOf,
+  SETTINGS,
   SHAPE,
   type Objection,
 } from './validate.js';
@@ -56,6 +57,8 @@ describe('what is refused at apply', () => {
       .map(({ field, sentence }) => `${pathOf(field)}: ${sentence}`)
       .filter((one) => !known.has(one));
     expect(unmet).to.deep.equal([]);
+    const settings = new Set(SETTINGS_REFUSED.map(([, field]) => field));
+    expect(SETTINGS.filter(({ field }) => !settings.has(field))).to.deep.equal([]);
   });
 
   it('all that is wrong at once, each with its place', () => {
@@ -97,6 +100,19 @@ describe('what is refused of a change', () => {
     expect(said(after, before)).to.match(/delete the resource and create it anew/);
     expect(said({ ...before, spec: { ...before.spec, suspended: true } }, before)).to.equal('');
   });
+
+  for (const [setting, field, words, taken] of SETTINGS_REFUSED) {
+    it(`${JSON.stringify(setting)}, unless it was so before`, () => {
+      const withSetting = (one: Json): Ftvm => merged(before, { spec: one }) as Ftvm;
+      const [bad, good] = [withSetting(setting), withSetting(taken)];
+      for (const was of [null, before, good]) {
+        expect(objectionsTo(bad, was).map((one) => one.field)).to.deep.equal([`spec.${field}`]);
+        expect(said(bad, was)).to.match(words);
+      }
+      expect(said(bad, bad)).to.equal('');
+      expect(said(good, bad)).to.equal('');
+    });
+  }
 
   it('not another order of what is there', () => {
     const { domain: machine, networks } = GOOD.spec;

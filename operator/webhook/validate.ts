@@ -10,6 +10,7 @@ import { METADATA } from './rules/metadata.js';
 import { NETWORK } from './rules/network.js';
 import { PLACEMENT } from './rules/placement.js';
 import { valueAt, type LooseSpec, type Rule } from './rules/rule.js';
+import { SETTINGS } from './rules/settings.js';
 import { SHAPE } from './rules/shape.js';
 
 export interface Objection {
@@ -19,9 +20,9 @@ export interface Objection {
   readonly sentence: string;
 }
 
-/** Asked in this order; what is not of the kind that it must be is all that is said. */
+/** Of the template; asked in this order. What is not of the kind that it must be is all that is said. */
 export const RULES: readonly Rule[] = [...METADATA, ...MACHINE, ...DEVICES, ...NETWORK, ...PLACEMENT];
-export { SHAPE };
+export { SETTINGS, SHAPE };
 
 /** A rule's field as people write it. */
 export const pathOf = (field: string): string => `spec.template.${field.replace(/\.(\d+)(?=\.|$)/g, '[$1]')}`;
@@ -38,6 +39,15 @@ function templateObjections(ftvm: Ftvm): Objection[] {
   return misshapen.length > 0 ? misshapen : objectionsBy(RULES, ftvm);
 }
 
+/** What stays as it was is not judged again: it may have been taken by an older release, and runs. */
+function settingObjections({ spec }: Ftvm, before: Ftvm | null): Objection[] {
+  return SETTINGS.filter(({ field, refuses }) => {
+    const value = valueAt(spec, field);
+    const isNew = before === null || value !== valueAt(before.spec, field);
+    return isNew && refuses(value, spec.template.spec);
+  }).map(({ field, sentence }) => ({ field: `spec.${field}`, sentence }));
+}
+
 /** With keys in one order. */
 const essence = (value: unknown): string =>
   JSON.stringify(value, (_key, one: unknown) =>
@@ -48,14 +58,14 @@ const essence = (value: unknown): string =>
 
 /** All that stands in the way, in the order of the tables; none: it is accepted. */
 export function objectionsTo(ftvm: Ftvm, before: Ftvm | null): Objection[] {
-  if (before === null) return templateObjections(ftvm);
+  if (before === null) return [...templateObjections(ftvm), ...settingObjections(ftvm, null)];
   if (ftvm.metadata.deletionTimestamp !== undefined) return [];
   if (essence(ftvm.spec.template) !== essence(before.spec.template)) {
     const sentence =
       'a running machine does not change with its template: delete the resource and create it anew';
     return [{ field: 'spec.template', sentence }];
   }
-  return [];
+  return settingObjections(ftvm, before);
 }
 
 /** Live migration moves a guest past the log; our own VMIs are never migrated. */

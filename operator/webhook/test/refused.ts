@@ -219,6 +219,18 @@ export const MISSHAPEN: readonly (readonly [change: Json, field: string])[] = [
   }),
 ];
 
+/** A setting beside the template that is refused, and one that is taken. */
+export const SETTINGS_REFUSED: readonly (readonly [
+  setting: Json,
+  field: string,
+  words: RegExp,
+  taken: Json,
+])[] = [
+  [{ cpuModel: 'Epyc' }, 'cpuModel', /no such processor/, { cpuModel: 'EPYC' }],
+  [{ cpuModel: 'EPYC-v9' }, 'cpuModel', /no such processor/, { cpuModel: 'EPYC-v4' }],
+  [{ cpuModel: 'Epyc,-avx2' }, 'cpuModel', /no such processor/, { cpuModel: 'EPYC,-avx2' }],
+];
+
 /** Near what is refused, and taken. */
 export const TAKEN: readonly Json[] = [
   {},
