@@ -44,9 +44,26 @@ static void wait_for_room(size_t count)
     }
 }
 
+/*
+ * A shutdown that this host asked for: a signal, `quit`, an error of its own. It ends this QEMU,
+ * not the guest: for the backup it is a reason to take over, not to shut down as well. QEMU logs
+ * one of these for every end (replay_finish), from its main loop's cleanup or, when it is left by
+ * exit(), from its exit handler; and an end of log after it.
+ */
+static bool ends_this_host_only(uint8_t kind)
+{
+    return kind == FTLOG_KIND_SHUTDOWN_HOST_ERROR || kind == FTLOG_KIND_SHUTDOWN_HOST_QUIT ||
+           kind == FTLOG_KIND_SHUTDOWN_HOST_SIGNAL || kind == FTLOG_KIND_SHUTDOWN_HOST_UI;
+}
+
 static void publish_event(void)
 {
     uint8_t kind = *ring_at(&shim.ring, producer.event_start);
+    if (ends_this_host_only(kind)) {
+        producer.head = producer.event_start;
+        producer.closed = true;
+        return;
+    }
     if (kind == FTLOG_KIND_BLOCK)
         blocks_completed_one();
     producer.event_start = producer.head;
@@ -87,8 +104,7 @@ uint64_t record_position(void)
 
 void record_close(void)
 {
-    /* At exit QEMU logs a shutdown and an end of log. A primary that exits has failed, or was told
-     * to end: for the backup that is a reason to take over, not to shut the guest down as well.
-     * A shutdown that is part of the guest's life was logged when it happened. */
+    /* What is logged by exit handlers is about this process, too. A shutdown that is part of the
+     * guest's life was logged when it happened. */
     producer.closed = true;
 }

@@ -147,6 +147,15 @@ static void events_become_visible_whole(void)
     CHECK(c->produced == before + 27);
 }
 
+static void a_shutdown_by_the_host_ends_the_log_before_it(void)
+{
+    start_recording();
+    uint64_t before = ring.control->produced;
+    fake_put_byte(FTLOG_KIND_SHUTDOWN_HOST_SIGNAL);
+    fake_put_byte(FTLOG_KIND_END);
+    CHECK(ring.control->produced == before);
+}
+
 static void put_packet(void)
 {
     fake_put_byte(FTLOG_KIND_NET);
@@ -734,6 +743,7 @@ static const struct test {
 #function, function                                                                        \
     }
     TEST(events_become_visible_whole),
+    TEST(a_shutdown_by_the_host_ends_the_log_before_it),
     TEST(packets_are_counted_behind_their_position),
     TEST(packets_are_counted_from_going_live_on),
     TEST(instructions_and_clocks_are_logged),

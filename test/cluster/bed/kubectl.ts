@@ -18,9 +18,15 @@ export function useCurrentCluster(): void {
   program = { file: 'kubectl', args: [] };
 }
 
+/** kubectl on that cluster, for who runs it by other means. */
+export const kubectlCommand = (args: readonly string[]): Program => ({
+  file: program.file,
+  args: [...program.args, ...args],
+});
+
 /** kubectl of the cluster's version, on the test cluster. Gives its standard output. */
 export const kubectl = (args: readonly string[], options: RunOptions = {}): Promise<string> =>
-  run(program.file, [...program.args, ...args], {
+  run(program.file, kubectlCommand(args).args, {
     timeoutMs: 60_000,
     outputBytesMax: OUTPUT_BYTES_MAX,
     ...options,

@@ -47,10 +47,11 @@ async function processKilled(
   stage: Stage,
   which: (sides: Sides) => [Watched, Watched],
   what: 'sidecar' | 'qemu',
+  signal: NodeJS.Signals = 'SIGKILL',
 ): Promise<string> {
   const [hit, other] = which(await stage.protected());
   await stage.freshWindow();
-  process.kill(hit[what].pid, 'SIGKILL');
+  process.kill(hit[what].pid, signal);
   const told = await survives(stage, other);
   await stage.gone(hit);
   return told;
@@ -186,6 +187,24 @@ export const HOST_ROWS: readonly Row[] = [
     quick: true,
     load: true,
     play: (s) => killed(s, primaryHit),
+  },
+  // As libvirt, or who ends a pod, does it: QEMU tidies up, and logs its end. The guest must not end with it.
+  {
+    fault: 'primary QEMU terminated',
+    state: 'L',
+    outcome: BACKUP_LIVE,
+    moves: 1,
+    quick: true,
+    load: true,
+    play: (s) => processKilled(s, primaryHit, 'qemu', 'SIGTERM'),
+  },
+  {
+    fault: 'backup QEMU terminated',
+    state: 'L',
+    outcome: PRIMARY_ON,
+    moves: 0,
+    load: true,
+    play: (s) => processKilled(s, backupHit, 'qemu', 'SIGTERM'),
   },
   { fault: 'backup killed', state: 'I', outcome: PRIMARY_ON, moves: 0, play: (s) => killed(s, backupHit) },
   {

@@ -22,7 +22,7 @@ const STORE_POD = 'lockstep-redis-0';
 describeOnBed('without', function () {
   const guarded = new GuardedVm('control', '10.99.0.112');
 
-  before(() => guarded.start());
+  beforeEach(() => guarded.ensure());
   after(() => guarded.finish());
 
   it('the API server a failover happens all the same, and is made good when it is back', async () => {

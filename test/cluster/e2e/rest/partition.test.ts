@@ -46,7 +46,7 @@ async function setApart({ primary, backup }: Pair, deaf: Case['deaf']): Promise<
 describeOnBed('a partition', function () {
   const guarded = new GuardedVm('apart', ADDRESS);
 
-  before(() => guarded.start());
+  beforeEach(() => guarded.ensure());
   after(() => guarded.finish());
 
   for (const { title, deaf, winner } of CASES) {

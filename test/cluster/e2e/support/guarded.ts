@@ -50,6 +50,21 @@ export class GuardedVm {
     await this.serves();
   }
 
+  /** Starts it unless it is there, protected, and its client goes on: a test that failed does not take others with it. */
+  async ensure(): Promise<void> {
+    if (this.#client !== undefined) {
+      const isWell = await this.serves().then(
+        async () => (await this.vm.read())?.status?.status === 'Protected',
+        () => false,
+      );
+      if (isWell) return;
+      this.#client.kill();
+      this.#client = undefined;
+      await this.vm.remove(REMOVED_MS_MAX);
+    }
+    await this.start();
+  }
+
   /** From `kubectl apply` to the first Protected. */
   get protectedAfterMs(): number {
     return this.#protectedAfterMs;
