@@ -22,17 +22,18 @@ export class NetworksError extends Error {
 /** As Multus tells its two forms apart. */
 const isJson = (networks: string): boolean => /[[{"]/.test(networks);
 
-function parsed(networks: string): unknown[] {
+/** Null: it is none. */
+function listIn(json: string): unknown[] | null {
   try {
-    const list: unknown = JSON.parse(networks);
-    if (Array.isArray(list)) return list;
+    const list: unknown = JSON.parse(json);
+    return Array.isArray(list) ? list : null;
   } catch {
-    // said below
+    return null;
   }
-  throw new NetworksError(
-    `annotation ${NETWORKS_ANNOTATION} is neither a list in JSON nor names with commas`,
-  );
 }
+
+/** A network can be added to it. */
+export const canBeRead = (networks: string): boolean => !isJson(networks) || listIn(networks) !== null;
 
 /**
  * The annotation with one network more; what stands there stays, in the form that it has.
@@ -42,9 +43,15 @@ function parsed(networks: string): unknown[] {
 export function withLoggingNetwork(networks: string | undefined, network: string): string {
   const there = (networks ?? '').trim();
   if (!isJson(there)) return [there, `${network}@${LOGGING_INTERFACE}`].filter((one) => one !== '').join(',');
+  const list = listIn(there);
+  if (list === null) {
+    throw new NetworksError(
+      `annotation ${NETWORKS_ANNOTATION} is neither a list in JSON nor names with commas`,
+    );
+  }
   const [name, namespace] = network.split('/').reverse();
   const selection = { name, ...(namespace === undefined ? {} : { namespace }), interface: LOGGING_INTERFACE };
-  return JSON.stringify([...parsed(there), selection]);
+  return JSON.stringify([...list, selection]);
 }
 
 const statusSchema = z.array(
@@ -53,12 +60,8 @@ const statusSchema = z.array(
 
 /** Null: it has none there, or none that a sidecar listens at, which is of the kind that the pod's own address is. */
 function loggingIpOf({ metadata, status }: Pod): string | null {
-  let list: unknown;
-  try {
-    list = JSON.parse(metadata.annotations?.[NETWORK_STATUS_ANNOTATION] ?? '[]');
-  } catch {
-    return null; // Multus writes it; who else does has no network to tell of
-  }
+  // Multus writes it; who else does has no network to tell of.
+  const list = listIn(metadata.annotations?.[NETWORK_STATUS_ANNOTATION] ?? '');
   const networks = statusSchema.safeParse(list);
   const ips = networks.data?.find((one) => one.interface === LOGGING_INTERFACE)?.ips ?? [];
   return ips.find((ip) => isIP(ip) !== 0 && isIP(ip) === isIP(status?.podIP ?? '')) ?? null;

@@ -35,6 +35,8 @@ export class FakeCluster implements Surroundings {
   readonly sidecars = new Map<string, FakeSidecar>();
   readonly store = new Store(true, (epoch, nonce) => this.wins.push({ epoch, nonce }));
   readonly wins: { readonly epoch: number; readonly nonce: string }[] = [];
+  /** Networks beside the pods' assign addresses. */
+  ipam = true;
   readonly #nodes = new Map<string, NodeModel>();
   /** Certificates are made by the real clock: this one begins there. */
   #nowMs = Math.floor(Date.now() / STEP_MS) * STEP_MS;
@@ -279,7 +281,7 @@ export class FakeCluster implements Surroundings {
     const ip = `192.168.9.${this.#count}`;
     const networks = [
       { name: 'pods', interface: 'eth0', default: true },
-      { interface: LOGGING_INTERFACE, ips: [ip] },
+      { interface: LOGGING_INTERFACE, ips: this.ipam ? [ip] : [] },
     ];
     const annotations = { ...metadata.annotations, [NETWORK_STATUS_ANNOTATION]: JSON.stringify(networks) };
     const pod = this.api.find<Pod>(PODS, metadata);

@@ -86,6 +86,17 @@ describe('an operator, over stand-ins of API server, cluster, sidecars and lease
     });
   });
 
+  it('makes no backup that could not reach its primary over that network, and says what the network lacks', async () => {
+    const run = new Run(installation);
+    installation.cluster.ipam = false;
+    installation.apply({ placement: { loggingNetwork: 'ft/log' } });
+    await run.until(word('Need Secondary VM'));
+    await run.steps(10);
+    expect(installation.made).to.have.length(1);
+    const words = installation.vm.status?.conditions?.map(({ message }) => message).join('; ');
+    expect(words).to.match(/ft\/log.*must assign addresses \(ipam\)/);
+  });
+
   it('does nothing for a VM that is protected', async () => {
     const run = new Run(installation);
     installation.apply();

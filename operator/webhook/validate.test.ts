@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { loadAll } from 'js-yaml';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Ftvm } from '../api/ftvm.js';
 import { buildService } from '../resources/service.js';
 import { buildVmi } from '../resources/vmi.js';
 import { PRIMARY, sampleFtvm } from '../test/samples.js';
 import { devices, domain, GOOD, isObject, merged, type Json } from './test/manifests.js';
+import { valueAt } from './rules/rule.js';
 import { MISSHAPEN, REFUSED, SETTINGS_REFUSED, TAKEN } from './test/refused.js';
 import {
   migrationObjection,
@@ -17,6 +21,9 @@ import {
   SHAPE,
   type Objection,
 } from './validate.js';
+
+/** Of the checkout: this runs as build/operator/webhook/validate.test.js. */
+const EXAMPLES = resolve(import.meta.dirname, '../../../examples');
 
 const vmOf = (template: unknown): Ftvm =>
   ({ metadata: { name: 'web' }, spec: { template } }) as unknown as Ftvm;
@@ -47,6 +54,15 @@ describe('what is refused at apply', () => {
       const found = objections(changed(change));
       expect(found.map((one) => one.field)).to.deep.equal([`spec.template.${field}`]);
       expect(found[0]?.sentence).to.match(/belongs here|is missing/);
+    });
+  }
+
+  for (const file of readdirSync(EXAMPLES).filter((name) => name.endsWith('.yaml'))) {
+    it(`not examples/${file}`, () => {
+      const documents = loadAll(readFileSync(join(EXAMPLES, file), 'utf8')) as Ftvm[];
+      const vms = documents.filter(({ spec }) => valueAt(spec, 'template.spec.domain') !== undefined);
+      expect(vms).to.have.length.above(0);
+      for (const vm of vms) expect(said(vm)).to.equal('');
     });
   }
 

@@ -17,6 +17,7 @@ import {
 } from './manifests.js';
 
 const [NICS, NIC0] = ['spec.domain.devices.interfaces', 'spec.domain.devices.interfaces[0]'];
+const NETWORKS = 'k8s.v1.cni.cncf.io/networks';
 const KERNEL_BOOT = 'spec.domain.firmware.kernelBoot.container';
 
 /** A change to a VM that can be protected, the one field that is refused then, and what is said. */
@@ -31,6 +32,7 @@ export const REFUSED: readonly (readonly [change: Json, field: string, words: Re
     'metadata.annotations.kubevirt.io/ephemeral-provisioning',
     /not be protected: leave it out/,
   ],
+  [annotation(NETWORKS, '{"name":"l2"}'), `metadata.annotations.${NETWORKS}`, /names with commas/],
   [label('lockstep.dev/role', 'primary'), 'metadata.labels', /begins with lockstep\.dev/],
   [annotation('lockstep.dev/cold-start', '1'), 'metadata.annotations', /begins with lockstep\.dev/],
   [label('sidecar.istio.io/inject', 'true'), 'metadata.labels.sidecar.istio.io/inject', /proxy/],
@@ -251,5 +253,7 @@ export const TAKEN: readonly Json[] = [
   nic({ ports: [{ port: 53 }, { port: 53, protocol: 'UDP' }] }),
   secondary({ bridge: {}, ports: [{ port: 7700 }] }),
   label('sidecar.istio.io/inject', 'false'),
+  annotation(NETWORKS, '[{"name":"storage"}]'),
+  annotation(NETWORKS, 'storage, shop/backup@net7'),
   spec({ somethingNew: { deep: [1] } }),
 ];
