@@ -7,11 +7,12 @@ import { connect as connectTls } from 'node:tls';
 import { makeCa, makeHostCertificate, type Pair } from '../../sidecar/io/channel/pki.js';
 import { WebhookServer } from './server.js';
 
-const REQUEST_MS_MAX = 1_000;
+/** Long enough for an honest client on a busy machine. */
+const REQUEST_MS_MAX = 3_000;
 /** Two bounds of it one after the other (handshake, request), the time between two looks, and a slow machine. */
-const ENDED_MS_MAX = 8_000;
+const ENDED_MS_MAX = 15_000;
 const DRIP_MS = 20;
-const CLIENTS = 5;
+const CLIENTS = 3;
 const HOST = '127.0.0.1';
 
 const review = JSON.stringify({
@@ -48,7 +49,7 @@ function flood(socket: Socket, chunk: string): void {
 }
 
 describe('the admission server and slow clients', function () {
-  this.timeout(20_000);
+  this.timeout(30_000);
   let ca: Pair;
   let server: WebhookServer;
 
@@ -153,20 +154,33 @@ describe('the admission server and slow clients', function () {
     for (const ms of await Promise.all(ends)) expect(ms).to.be.below(ENDED_MS_MAX);
   });
 
-  for (const [what, how, misbehave, reads] of SLOW) {
-    it(`ends one that ${what}; others are served meanwhile`, async () => {
-      const open = how === 'tcp' ? tcp : tls;
-      const clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(server)));
-      const ends = clients.map(ended);
-      for (const socket of clients) {
-        misbehave(socket);
-        if (reads !== false) socket.resume();
+  describe('all of them at once', () => {
+    const ends = new Map<string, Promise<number[]>>();
+
+    before(async () => {
+      for (const [what, how, misbehave, reads] of SLOW) {
+        const open = how === 'tcp' ? tcp : tls;
+        const clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(server)));
+        ends.set(what, Promise.all(clients.map(ended)));
+        for (const socket of clients) {
+          misbehave(socket);
+          if (reads !== false) socket.resume();
+        }
       }
-      const since = performance.now();
-      expect(await ask()).to.equal(200);
-      expect(performance.now() - since).to.be.below(ENDED_MS_MAX);
-      for (const ms of await Promise.all(ends)) expect(ms).to.be.below(ENDED_MS_MAX);
+    });
+
+    it('others are served meanwhile', async () => {
       expect(await ask()).to.equal(200);
     });
-  }
+
+    for (const [what] of SLOW) {
+      it(`ends one that ${what}`, async () => {
+        for (const ms of (await ends.get(what)) ?? [Infinity]) expect(ms).to.be.below(ENDED_MS_MAX);
+      });
+    }
+
+    it('others are served afterwards', async () => {
+      expect(await ask()).to.equal(200);
+    });
+  });
 });
