@@ -11,13 +11,13 @@ import type { Phase } from '../../sidecar/protocol/status.js';
 import type { IncarnationStatus, StartRequest } from './agent-api.js';
 import { Child } from './child.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
+import { lastWords } from './last-words.js';
 import { callUnix } from './unix-http.js';
 
 const SIDECAR_READY_MS_MAX = 20_000;
 const QEMU_READY_MS_MAX = 20_000;
 const POLL_MS = 10;
 const STATUS_TIMEOUT_MS = 300;
-const LOG_TAIL_LINES = 3;
 const LOADING_PHASES: ReadonlySet<Phase> = new Set(['joining', 'loading']);
 /** A sidecar whose QEMU is gone may still claim, so that its peer does not bring the VM back; then it is ended. */
 const SIDECAR_GRACE_MS = DEFAULT_LIMITS.switchOffClaimMs + 2000;
@@ -74,6 +74,7 @@ export class Incarnation {
       this.#qemu = this.#launch('qemu', plan.qemuCommand);
       await this.#until('qemu', QEMU_READY_MS_MAX, () => exists(plan.dir, plan.qmpSocket));
       this.#qemuPid = await machinePid(this.#qemu.pid);
+      await this.#requireNoEnd('qemu'); // its monitor may have been the last thing that it made
     } catch (error) {
       await this.#end(messageOf(error));
       throw new LocalError('START_FAILED', messageOf(error), `See the logs in ${plan.dir}.`, {
@@ -160,12 +161,16 @@ export class Incarnation {
     return (await this.sidecarStatus()) !== null;
   }
 
+  /** @throws LocalError START_FAILED in the words of `name` when one of the two has ended */
+  async #requireNoEnd(name: 'sidecar' | 'qemu'): Promise<void> {
+    if (this.#reason === null) return;
+    throw new LocalError('START_FAILED', `${this.#reason}: ${await lastWords(this.plan.dir, name)}`);
+  }
+
   async #until(name: 'sidecar' | 'qemu', timeoutMs: number, ready: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!(await ready())) {
-      if (this.#reason !== null) {
-        throw new LocalError('START_FAILED', `${this.#reason}: ${await logTail(this.plan.dir, name)}`);
-      }
+      await this.#requireNoEnd(name);
       if (performance.now() > deadline) {
         throw new LocalError('TIMEOUT', `${name} was not ready within ${timeoutMs} ms`);
       }
@@ -176,11 +181,6 @@ export class Incarnation {
 
 async function exists(dir: string, file: string): Promise<boolean> {
   return (await readdir(dir)).some((name) => join(dir, name) === file);
-}
-
-async function logTail(dir: string, name: string): Promise<string> {
-  const lines = (await readFile(join(dir, `${name}.log`), 'utf8')).trimEnd().split('\n');
-  return lines.slice(-LOG_TAIL_LINES).join(' | ');
 }
 
 /**

@@ -19,6 +19,7 @@ import { identify, isAlive, readPidFile, runningFrom, type ProcessId } from './p
 import { run } from './run.js';
 import { loadDesired, saveDesired, saveSettings } from './settings.js';
 import { sessionShare } from './share.js';
+import { instructionsOf, requireStarted } from './started.js';
 import { startFirst } from './vm.js';
 import { callUnix } from './unix-http.js';
 
@@ -207,6 +208,33 @@ describe('a local pair', function () {
     expect(await isAlive(sidecar)).to.equal(true);
     expect(await isAlive(qemu)).to.equal(true);
     expect((await failure(() => startFirst(a))).message).to.include('runs an incarnation already');
+  });
+
+  it("says in QEMU's words why an incarnation did not start, and keeps none of it", async () => {
+    await takeDown(layout);
+    const machine = { ...settings.machine, cpu: 'nosuchcpu' };
+    await bringUp({ layout, settings: { ...settings, machine } }, quiet);
+    expect((await failure(() => startFirst(a))).message).to.equal(
+      "qemu exited with 1: standin: unable to find CPU model 'nosuchcpu'",
+    );
+    await untilKind(a, 'idle');
+  });
+
+  it('knows of an incarnation whether it executes instructions, and what ended it', async () => {
+    const { incarnation } = await startFirst(a);
+    if (incarnation === null) throw new Error('nothing was started');
+    const started = { layout, host: a, incarnation };
+    expect(await instructionsOf(started)).to.equal(null);
+    const told = join(incarnation.dir, 'status.json');
+    await writeFile(told, JSON.stringify({ engine: { icount: '18446744073709551615' } }));
+    expect(await instructionsOf(started)).to.equal(2n ** 64n - 1n);
+    await writeFile(join(incarnation.dir, 'qemu.log'), 'Aborted\n');
+    process.kill(incarnation.qemuPid ?? 0, 'SIGKILL');
+    await untilKind(a, 'idle'); // the agent has forgotten it
+    expect(await failure(() => requireStarted(started))).to.include({
+      code: 'START_FAILED',
+      message: 'the VM does not run: qemu was killed by SIGKILL: Aborted',
+    });
   });
 
   it('has a backup come first only when it has loaded', async () => {

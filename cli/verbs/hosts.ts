@@ -9,7 +9,7 @@ import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings
 import { coldStart } from '../local/vm.js';
 import { pairOption, timeoutOption, yesOption } from './options.js';
 import { confirm, print } from './talk.js';
-import { waitGuest } from './up.js';
+import { startedOn, waitGuest, waitMachine } from './up.js';
 
 const GUEST_READY_S = 120;
 
@@ -59,9 +59,9 @@ async function coldStartOn(name: string, options: ColdStartOptions): Promise<voi
   const pair = await loadPair(options.pair);
   const host = hostOf(pair.layout, name);
   await confirm('Start the VM from nothing? What it had in memory is lost.', options.yes);
-  const { incarnation } = await coldStart(pair, host);
-  if (incarnation !== null && isTestGuest(pair.settings.machine))
-    await waitGuest(incarnation.serialFile, options.timeout * 1000);
+  const started = startedOn(pair.layout, host, await coldStart(pair, host));
+  await waitMachine(started);
+  if (isTestGuest(pair.settings.machine)) await waitGuest(started, options.timeout * 1000);
   print(`the VM runs on host ${name}, from a cold start`);
 }
 

@@ -3,8 +3,9 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { requireAble } from '../check/check.js';
+import type { AgentStatus } from '../local/agent-api.js';
 import { LocalError } from '../local/errors.js';
-import { HOSTS_MAX, pairLayout } from '../local/layout.js';
+import { HOSTS_MAX, pairLayout, type HostLayout, type PairLayout } from '../local/layout.js';
 import { pairClaim, withLock } from '../local/lock.js';
 import {
   bringUp,
@@ -16,19 +17,47 @@ import {
   type MachineChoice,
 } from '../local/pair.js';
 import type { Pair } from '../local/settings.js';
+import { instructionsOf, requireStarted, type Started } from '../local/started.js';
 import { guestReady, startFirst } from '../local/vm.js';
 import { memoryOption, noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
 import { goOn, stopAtNextStep, unlessStopped } from './stopping.js';
 import { print, say, waitFor, type Look } from './talk.js';
 
 const GUEST_READY_S = 120;
+/** Of a busy machine that has to find the VM's memory first. */
+const MACHINE_RUNS_MS = 30_000;
 
-/** Waits until the test guest serves; a guest of someone's own says nothing that could be waited for. */
-export async function waitGuest(serialFile: string, timeoutMs: number): Promise<void> {
+/**
+ * Waits until the machine executes instructions, seen twice: QEMU may end after its monitor is there.
+ * @throws LocalError START_FAILED in QEMU's words when it has ended
+ */
+export async function waitMachine(started: Started): Promise<void> {
+  let before: bigint | null = null;
+  await waitFor('the VM', MACHINE_RUNS_MS, async (): Promise<Look<true>> => {
+    goOn();
+    const now = await instructionsOf(started);
+    const runs = now !== null && before !== null && now > before;
+    before ??= now;
+    return runs ? { done: true } : { meanwhile: 'QEMU starts' };
+  });
+}
+
+/**
+ * Waits until the test guest serves; a guest of someone's own says nothing that could be waited for.
+ * @throws LocalError START_FAILED in QEMU's words when it has ended
+ */
+export async function waitGuest(started: Started, timeoutMs: number): Promise<void> {
   await waitFor('the guest', timeoutMs, async (): Promise<Look<true>> => {
     goOn();
-    return (await guestReady(serialFile)) ? { done: true } : { meanwhile: 'it boots' };
+    await requireStarted(started);
+    return (await guestReady(started.incarnation.serialFile)) ? { done: true } : { meanwhile: 'it boots' };
   });
+}
+
+/** @throws LocalError START_FAILED when there is none */
+export function startedOn(layout: PairLayout, host: HostLayout, { incarnation }: AgentStatus): Started {
+  if (incarnation !== null) return { layout, host, incarnation };
+  throw new LocalError('START_FAILED', `host ${host.name} runs nothing`);
 }
 
 /** Its whole path: hosts run QEMU from folders of their own. */
@@ -62,8 +91,9 @@ export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Pro
     say(
       `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
     );
-    const { incarnation } = await unlessStopped(startFirst(first));
-    if (waits && incarnation !== null) await waitGuest(incarnation.serialFile, timeoutMs);
+    const started = startedOn(layout, first, await unlessStopped(startFirst(first)));
+    await waitMachine(started);
+    if (waits) await waitGuest(started, timeoutMs);
   });
 }
 

@@ -34,6 +34,11 @@ export const sidecarStatusSchema = z.looseObject({
   }),
   lease: z.string().nullable(),
   numbers: z.looseObject({ lagMs: z.number(), heldOutputs: z.number(), pacePermille: z.number() }).nullable(),
+  /** Its QEMU; null: it has none. Guest instructions executed, as last seen: more than fit a number. */
+  engine: z
+    .looseObject({ icount: z.string().regex(/^\d+$/) })
+    .nullable()
+    .optional(),
   lastFailover: z.looseObject({ at: z.string(), goLiveMs: z.number() }).nullable().optional(),
 });
 export type SidecarStatus = z.infer<typeof sidecarStatusSchema>;

@@ -103,7 +103,7 @@ export class Account {
   }
 }
 
-function engineOf(ring: RingSnapshot | null): unknown {
+function engineOf(ring: RingSnapshot | null): NonNullable<SidecarStatus['engine']> | null {
   if (ring === null) return null;
   const { ringWaits, heldMs, icount, state, clonePauseUs } = ring;
   return { state, ringWaits, heldMs, clonePauseUs, icount: icount.toString() };
