@@ -133,7 +133,9 @@ static bool try_to_rest(void)
         qemu.vm_stop(release->run_paused);
     }
     qemu.replay_save_events();
-    bool at_rest = !qemu.replay_has_events() && blocks_all_completed();
+    if (reset_is_due() && blocks_all_completed())
+        reset_now(); /* asked for as the guest was stopped: the clone would not know of it */
+    bool at_rest = !reset_is_due() && !qemu.replay_has_events() && blocks_all_completed();
     shim_unlock_both();
     return at_rest;
 }

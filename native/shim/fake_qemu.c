@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ftlog/parse.h"
 #include "check.h"
 #include "symbols.h"
 
@@ -31,6 +32,8 @@ enum {
 int64_t fake_version[3] = {10, 0, 2};
 uint64_t fake_icount;
 bool fake_has_events;
+char fake_calls[32];
+int fake_next_kind = -1;
 
 static bool locked = true;
 static FILE *log_file;
@@ -47,6 +50,7 @@ static uint8_t lists[CLOCKS][128];
 
 #define VARIABLE(type, name) __attribute__((visibility("default"))) type name
 VARIABLE(int, replay_mode);
+VARIABLE(int, reboot_action);
 VARIABLE(uint8_t, replay_state)[STATE_BYTES];
 VARIABLE(void *, main_loop_tlg)[CLOCKS];
 
@@ -85,7 +89,6 @@ FAKE_VALUE(bool, replay_has_events, (void), fake_has_events)
 FAKE_VOID(replay_save_instructions, (void))
 FAKE_VOID(replay_advance_current_icount, (uint64_t icount))
 FAKE_VOID(replay_finish_event, (void))
-FAKE_VALUE(bool, replay_next_event_is, (int kind), false)
 FAKE_VOID(replay_account_executed_instructions, (void))
 FAKE_VOID(replay_char_write_event_load, (int *result, int *offset))
 FAKE_VOID(replay_char_write_event_save, (int result, int offset))
@@ -116,6 +119,8 @@ FAKE_VALUE(bool, runstate_check, (int state), false)
 FAKE_VALUE(int, runstate_get, (void), 9)
 FAKE_VOID(runstate_set, (int state))
 FAKE_VALUE(bool, runstate_is_running, (void), true)
+FAKE_VOID(qemu_system_reset_request, (int cause))
+FAKE_VOID(helper_pause, (void *env))
 FAKE_VOID(vm_start, (void))
 FAKE_VALUE(int, vm_stop, (int state), 0)
 FAKE_VALUE(int, vm_stop_force_state, (int state), 0)
@@ -166,7 +171,69 @@ struct qemu_version_info *qmp_query_version(void *errp)
     return info;
 }
 
+/* Of a stopped vCPU's thread nothing can be had. */
+FAKE void run_on_cpu(void *cpu, qemu_cpu_work work, uint64_t data);
+void run_on_cpu(void *cpu, qemu_cpu_work work, uint64_t data)
+{
+    LONG_ENOUGH;
+    CHECK(false);
+}
+
+static void note_call(char letter)
+{
+    size_t length = strlen(fake_calls);
+    CHECK(length + 1 < sizeof(fake_calls));
+    fake_calls[length] = letter;
+}
+
+#define FAKE_NOTED(name, arguments, letter)                                                        \
+    FAKE void name arguments;                                                                      \
+    void name arguments                                                                            \
+    {                                                                                              \
+        LONG_ENOUGH;                                                                               \
+        note_call(letter);                                                                         \
+    }
+FAKE_NOTED(pause_all_vcpus, (void), 'p')
+FAKE_NOTED(resume_all_vcpus, (void), 'r')
+FAKE_NOTED(cpu_stop_current, (void), 's')
+FAKE_NOTED(cpu_loop_exit_noexc, (void *cpu), 'x')
+FAKE_NOTED(helper_rechecking_single_step, (void *env), 't')
+FAKE_NOTED(qemu_system_shutdown_request, (int cause), 'o')
 #pragma GCC diagnostic pop
+
+static void set_word(void *cpu, uint64_t word)
+{
+    *(uint64_t *)cpu = word;
+}
+
+/* A device that has something run on the vCPU, and waits for it. */
+FAKE void qemu_system_reset(int cause);
+void qemu_system_reset(int cause)
+{
+    void (*volatile call)(void *, qemu_cpu_work, uint64_t) = run_on_cpu;
+    uint64_t word = 0;
+    CHECK(locked && cause != 0);
+    call(&word, set_word, 7);
+    CHECK(word == 7);
+    note_call('R');
+}
+
+FAKE bool replay_next_event_is(int kind);
+bool replay_next_event_is(int kind)
+{
+    LONG_ENOUGH;
+    return kind == fake_next_kind;
+}
+
+FAKE bool replay_checkpoint(int checkpoint);
+bool replay_checkpoint(int checkpoint)
+{
+    LONG_ENOUGH;
+    if (replay_mode == QEMU_REPLAY_MODE_RECORD)
+        fake_put_byte((uint8_t)(FTLOG_KIND_CHECKPOINT_FIRST + checkpoint));
+    note_call('c');
+    return true;
+}
 
 FAKE void qapi_free_VersionInfo(struct qemu_version_info *info);
 void qapi_free_VersionInfo(struct qemu_version_info *info)
@@ -286,6 +353,18 @@ size_t fake_request_entropy(size_t size)
     free(request[1]);
     free(request);
     return requested;
+}
+
+void fake_request_reset(int cause)
+{
+    void (*volatile call)(int) = qemu_system_reset_request;
+    call(cause);
+}
+
+void fake_pause_instruction(void *env)
+{
+    void (*volatile call)(void *) = helper_pause;
+    call(env);
 }
 
 void fake_close_userfaultfd(int fd)

@@ -15,6 +15,14 @@ extern uint64_t fake_icount;
 /* Something waits in its queue of events; accounting the warp timer runs it. */
 extern bool fake_has_events;
 
+/* Its vCPU paused (p), resumed (r), told to stop (s), out of its block (x), looked at for a single
+ * step (t); a checkpoint (c); the machine reset (R), to be off (o). In their order. */
+extern char fake_calls[32];
+/* The event of the log that is next. */
+extern int fake_next_kind;
+/* Read when a reset is asked for: 1 is to shut down instead. */
+extern int reboot_action;
+
 /* The one object in its tree: a virtio-rng device. */
 extern struct fake_rng {
     uint64_t max_bytes;
@@ -39,6 +47,10 @@ int fake_add_character_device(void);
 int fake_add_filter(void);
 /* By its virtio-rng. The bytes that the random device is asked for. */
 size_t fake_request_entropy(size_t size);
+/* ShutdownCause: 3 by the monitor, 7 by the guest. */
+void fake_request_reset(int cause);
+/* PAUSE, in a guest whose registers these are. */
+void fake_pause_instruction(void *env);
 void fake_close_userfaultfd(int fd);
 void fake_set_locked(bool locked);
 

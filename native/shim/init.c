@@ -126,10 +126,12 @@ void shim_start(FILE *stand_in, const char *mode)
     clock_install();
     timer_install();
     pace_install();
+    pause_install();
     clone_install();
     tracking_install();
     devices_install();
     random_install();
+    reset_install();
     start_log(role);
     atomic_store(&shim.role, role);
     ring_notify_sidecar(&shim.ring);

@@ -104,7 +104,10 @@ static void kick_vcpu(void)
 static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
                             const sigset_t *signals)
 {
-    if (shim_role() == ROLE_REPLAY) {
+    bool was_reset = reset_main_thread_turn();
+    if (was_reset) {
+        limit_ns = CLONE_STEP_NS < limit_ns ? CLONE_STEP_NS : limit_ns;
+    } else if (shim_role() == ROLE_REPLAY) {
         int64_t cap = replay_limit();
         limit_ns = cap < limit_ns ? cap : limit_ns;
     } else if (clone_main_thread_turn()) {

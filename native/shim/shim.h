@@ -121,10 +121,12 @@ void demand_install(void);
 void advance_install(void);
 void timer_install(void);
 void pace_install(void);
+void pause_install(void);
 void clone_install(void);
 void tracking_install(void);
 void devices_install(void);
 void random_install(void);
+void reset_install(void);
 
 /* events.c: main thread, no lock held. True: something was done, go round the loop again. */
 bool events_deliver(void);
@@ -138,6 +140,16 @@ void shim_unlock_both(void);
 bool clone_main_thread_turn(void);
 /* True while nothing may enter the guest from outside. */
 bool clone_holds_ingress(void);
+
+/* reset.c */
+/* A reset was asked for and is not in the log yet. */
+bool reset_is_due(void);
+/* Both locks are held, the vCPU is stopped. The machine is reset, and runs again if it is to run.
+ */
+void reset_now(void);
+/* The main thread's part, from the ppoll interposer, no lock held. True: go round the loop again.
+ */
+bool reset_main_thread_turn(void);
 
 /* pace.c */
 void pace_hold(bool held);

@@ -734,6 +734,136 @@ static void what_is_no_userfaultfd_is_not_closed(void)
     CHECK(fcntl(fd, F_GETFD) < 0 && errno == EBADF);
 }
 
+enum { BY_MONITOR = 3, BY_GUEST = 7, KIND_RESET = 32 };
+
+static void turn(void)
+{
+    struct timespec none = {0, 0};
+    struct pollfd nothing = {.fd = -1};
+    fake_set_locked(false);
+    CHECK(ppoll(&nothing, 1, &none, NULL) == 0);
+}
+
+static void calls_were(const char *expected)
+{
+    CHECK(strcmp(fake_calls, expected) == 0);
+    memset(fake_calls, 0, sizeof(fake_calls));
+}
+
+static void a_reset_is_logged_and_done_between_two_turns(void)
+{
+    start_recording();
+    uint64_t before = ring.control->produced;
+    fake_request_reset(BY_GUEST);
+    calls_were("s");
+    CHECK(ring.control->produced == before);
+    turn();
+    calls_were("pcRr");
+    CHECK(ring.control->produced == before + 1 && *ring_at(&ring, before) == KIND_RESET);
+    turn();
+    calls_were("");
+    fake_request_reset(BY_MONITOR);
+    turn();
+    calls_were("spcRr");
+}
+
+static void a_reset_waits_for_disks(void)
+{
+    start_recording();
+    fake_set_block_request_id(1);
+    fake_request_reset(BY_GUEST);
+    turn();
+    calls_were("sp");
+    fake_put_byte(FTLOG_KIND_BLOCK);
+    fake_put_qword(0);
+    turn();
+    calls_were("pcRr");
+}
+
+/* The guest's own request is one that the log has as well, further on. */
+static void a_replayed_reset_is_done_where_the_log_has_it(void)
+{
+    start_replaying();
+    fake_request_reset(BY_GUEST);
+    turn();
+    calls_were("");
+    sidecar_appends("\x20\x02", 2);
+    CHECK(fake_get_byte() == KIND_RESET);
+    turn();
+    calls_were(""); /* an instruction event is not used up */
+    fake_next_kind = KIND_RESET;
+    turn();
+    calls_were("pcRr");
+    fake_next_kind = FTLOG_KIND_EXCEPTION;
+    CHECK(fake_get_byte() == FTLOG_KIND_EXCEPTION);
+    turn();
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    turn();
+    calls_were(""); /* it is not done again by a winner */
+}
+
+static void a_reset_that_the_log_lost_is_done_by_the_winner(void)
+{
+    start_replaying();
+    fake_request_reset(BY_MONITOR); /* of a backup: nobody's */
+    fake_request_reset(BY_GUEST);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    uint64_t before = ring.control->produced;
+    turn();
+    calls_were("pcRr");
+    CHECK(ring.control->produced == before + 1 && *ring_at(&ring, before) == KIND_RESET);
+}
+
+static void a_backup_is_not_reset_from_outside(void)
+{
+    start_replaying();
+    fake_request_reset(BY_MONITOR);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    turn();
+    calls_were("");
+}
+
+static void a_vm_that_ends_with_a_reset_does_so_on_both_sides(void)
+{
+    reboot_action = 1;
+    start_recording();
+    fake_request_reset(BY_GUEST);
+    turn();
+    calls_were("o");
+}
+
+static void a_vm_that_ends_with_a_reset_does_so_when_it_is_live(void)
+{
+    reboot_action = 1;
+    start_replaying();
+    fake_request_reset(BY_GUEST);
+    turn();
+    calls_were(""); /* the log has a shutdown */
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    turn();
+    calls_were("o");
+    turn();
+    calls_were("");
+}
+
+static void a_spin_wait_leaves_its_block_only(void)
+{
+    enum { EFLAGS_AT = 136, HFLAGS_AT = 176, RF = 1 << 16, INHIBIT_IRQ = 1 << 3 };
+    uint32_t env[64] = {0}, flags = 0xffffffff;
+    start_recording();
+    env[EFLAGS_AT / 4] = env[HFLAGS_AT / 4] = flags;
+    uint64_t before = ring.control->produced;
+    fake_pause_instruction(env);
+    calls_were("tx");
+    CHECK(env[EFLAGS_AT / 4] == (flags & ~(uint32_t)RF));
+    CHECK(env[HFLAGS_AT / 4] == (flags & ~(uint32_t)INHIBIT_IRQ));
+    CHECK(ring.control->produced == before);
+}
+
 static const struct test {
     const char *name;
     void (*run)(void);
@@ -777,6 +907,14 @@ static const struct test {
     TEST(a_second_output_leaves_the_first_alone),
     TEST(a_sleep_under_locks_is_only_a_sleep),
     TEST(what_is_no_userfaultfd_is_not_closed),
+    TEST(a_reset_is_logged_and_done_between_two_turns),
+    TEST(a_reset_waits_for_disks),
+    TEST(a_replayed_reset_is_done_where_the_log_has_it),
+    TEST(a_reset_that_the_log_lost_is_done_by_the_winner),
+    TEST(a_backup_is_not_reset_from_outside),
+    TEST(a_vm_that_ends_with_a_reset_does_so_on_both_sides),
+    TEST(a_vm_that_ends_with_a_reset_does_so_when_it_is_live),
+    TEST(a_spin_wait_leaves_its_block_only),
 };
 
 static bool passes(const char *program, const struct test *test)

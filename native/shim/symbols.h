@@ -32,6 +32,7 @@ struct qemu_version_info {
     F(void, replay_advance_current_icount, (uint64_t icount))                                      \
     F(void, replay_finish_event, (void))                                                           \
     F(bool, replay_next_event_is, (int kind))                                                      \
+    F(bool, replay_checkpoint, (int checkpoint))                                                   \
     F(void, replay_account_executed_instructions, (void))                                          \
     F(void, replay_char_write_event_load, (int *result, int *offset))                              \
     F(void, replay_char_write_event_save, (int result, int offset))                                \
@@ -51,6 +52,12 @@ struct qemu_version_info {
     F(int, runstate_get, (void))                                                                   \
     F(void, runstate_set, (int state))                                                             \
     F(bool, runstate_is_running, (void))                                                           \
+    F(void, pause_all_vcpus, (void))                                                               \
+    F(void, resume_all_vcpus, (void))                                                              \
+    F(void, cpu_stop_current, (void))                                                              \
+    F(void, qemu_system_reset, (int cause))                                                        \
+    F(void, qemu_system_reset_request, (int cause))                                                \
+    F(void, qemu_system_shutdown_request, (int cause))                                             \
     F(void, vm_start, (void))                                                                      \
     F(int, vm_stop, (int state))                                                                   \
     F(int, vm_stop_force_state, (int state))                                                       \
@@ -70,6 +77,10 @@ struct qemu_version_info {
     F(void, qemu_notify_event, (void))                                                             \
     F(void *, qemu_get_cpu, (int index))                                                           \
     F(void, qemu_cpu_kick, (void *cpu))                                                            \
+    F(void, helper_pause, (void *env))                                                             \
+    F(void, helper_rechecking_single_step, (void *env))                                            \
+    F(void, cpu_loop_exit_noexc, (void *cpu))                                                      \
+    F(void, run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))                            \
     F(void, async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))                      \
     F(void, timer_init_full,                                                                       \
       (void *timer, void *group, int clock, int scale, int attributes, void *callback,             \
@@ -87,6 +98,7 @@ struct qemu_version_info {
 
 #define QEMU_VARIABLES(V)                                                                          \
     V(int, replay_mode)                                                                            \
+    V(int, reboot_action)                                                                          \
     V(uint8_t, replay_state)                                                                       \
     V(void *, main_loop_tlg)
 

@@ -27,6 +27,9 @@ struct release {
     uint32_t list_clock;
     uint32_t list_next;
     uint32_t clock_lists;
+    /* struct CPUArchState (target/i386/cpu.h) */
+    uint32_t env_eflags;
+    uint32_t env_hflags;
     /* struct RngBackend and struct RngBackendClass (include/system/rng.h) */
     uint32_t rng_requests;
     uint32_t rng_class_request;
