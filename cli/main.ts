@@ -10,6 +10,7 @@ import { addHostVerbs } from './verbs/hosts.js';
 import { addLog } from './verbs/log.js';
 import { OutputClosed, watchOutput } from './verbs/output.js';
 import { addProtect } from './verbs/protect.js';
+import { addReset } from './verbs/reset.js';
 import { addStatus } from './verbs/status.js';
 import { stopFor } from './verbs/stopping.js';
 import { addTestFailover } from './verbs/failover.js';
@@ -28,6 +29,7 @@ function makeProgram(): Command {
     addProtect,
     addStatus,
     addTestFailover,
+    addReset,
     addHostVerbs,
     addLog,
     addDown,

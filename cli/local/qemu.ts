@@ -150,7 +150,6 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     'base=utc',
     '-display',
     'none',
-    '-no-reboot',
     '-serial',
     `file:${paths.serialFile}`,
     ...networkArguments(NETDEV, paths.netSocket),

@@ -18,5 +18,8 @@ const command = (controlSocket: string, path: string): Promise<unknown> =>
 export const sidecarTestFailover = (controlSocket: string): Promise<unknown> =>
   command(controlSocket, '/test-failover');
 
+/** Resets the machine of the side that runs the VM. */
+export const sidecarReset = (controlSocket: string): Promise<unknown> => command(controlSocket, '/reset');
+
 /** Asks the sidecar to end in order. */
 export const sidecarStop = (controlSocket: string): Promise<unknown> => command(controlSocket, '/stop');

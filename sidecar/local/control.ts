@@ -21,6 +21,10 @@ function commandRoutes(assembly: Assembly): Routes {
   return {
     'POST /test-failover': command({ type: 'commandFailover' }),
     'POST /stop': command({ type: 'commandStop' }),
+    'POST /reset': async () => {
+      const refusal = await assembly.resetGuest();
+      return refusal === null ? json({ accepted: true }, 202) : json({ error: refusal }, 409);
+    },
   };
 }
 

@@ -74,6 +74,14 @@ export class Account {
     this.metrics.failovers.inc();
   }
 
+  /** An event of QEMU's monitor. A reset is ordinary life: it is told, and nothing else changes. */
+  engineEvent(name: string): void {
+    if (name !== 'RESET') return;
+    const message = 'the machine was reset: the guest starts anew';
+    this.journal.report('info', 'guestReset', message);
+    this.logger.info(message, { reason: 'guestReset' });
+  }
+
   released(left: boolean, ackedAfterMs: number | null): void {
     if (ackedAfterMs !== null) this.metrics.ackLatency.observe(ackedAfterMs / 1000);
     if (left) this.metrics.releasedOutputs.inc();

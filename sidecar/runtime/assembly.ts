@@ -47,6 +47,7 @@ export class Assembly {
   private core: Sidecar | null = null;
   private runtime: Runtime | null = null;
   private clones: Clones | null = null;
+  private qmp: Qmp | null = null;
   private ticker: NodeJS.Timeout | null = null;
   /** What came between QEMU's start and the protocol's: outputs are numbered without gaps. */
   private readonly early: ProtocolEvent[] = [];
@@ -125,6 +126,18 @@ export class Assembly {
     if (this.runtime === null) return false;
     this.runtime.post(event);
     return true;
+  }
+
+  /**
+   * Resets the machine, as its button does; the backup's is reset at the same place of the log. Null: it is done. Else why not.
+   * @throws QmpError when QEMU does not answer
+   */
+  async resetGuest(): Promise<string | null> {
+    if (this.qmp === null) return 'not started yet: QEMU has not opened its log';
+    const { state } = this.ring;
+    if (state !== 'recording' && state !== 'live') return 'the VM runs on the other side: ask that one';
+    await this.qmp.execute('system_reset');
+    return null;
   }
 
   /** New connections are made with these keys. @throws when they cannot be used; the old ones stay */
@@ -223,12 +236,14 @@ export class Assembly {
     const qmp = await Qmp.connect(this.site.qmpSocket, QEMU_START_MS_MAX);
     qmp.on('event', (name, data) => {
       this.engineEnd.event(name, data);
+      this.account.engineEvent(name);
     });
     qmp.on('close', (error) => {
       this.engineEnd.monitorClosed(error);
     });
     // QEMU opens its log before its monitor answers.
     if (!this.engine.ready) throw new QmpError('QMP_CLOSED', 'QEMU runs without the shim: see LD_PRELOAD');
+    this.qmp = qmp;
     const clones = this.joinClones(qmp);
     this.clones = clones;
     this.core = this.makeCore();

@@ -8,7 +8,7 @@
  *   UDP 7003         sink; `sink` on the command port tells what arrived
  *
  * Commands: ping | md5 MIB | forks N | incr N | send IP PORT COUNT BYTES | sink
- *           poweroff
+ *           poweroff | reset | panic (the kernel's command line says that it resets after one)
  *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
  *
@@ -274,14 +274,28 @@ static void command_note(FILE *to, uint64_t number)
             (unsigned long long)note->us);
 }
 
-/* The answer comes first; the kernel does the rest, and no disk has anything to lose. */
-static void command_poweroff(FILE *to)
+/* The answer comes first. */
+static void answer_last(FILE *to)
 {
     fprintf(to, "ok\n");
     fflush(to);
     usleep(100000);
-    if (reboot(RB_POWER_OFF) != 0)
+}
+
+/* The kernel does the rest, and no disk has anything to lose. */
+static void command_reboot(FILE *to, int how)
+{
+    answer_last(to);
+    if (reboot(how) != 0)
         die("reboot");
+}
+
+static void command_panic(FILE *to)
+{
+    answer_last(to);
+    FILE *trigger = fopen("/proc/sysrq-trigger", "w");
+    if (!trigger || fputc('c', trigger) == EOF || fclose(trigger) != 0)
+        die("/proc/sysrq-trigger");
 }
 
 static void obey(FILE *to, const char *line)
@@ -291,7 +305,11 @@ static void obey(FILE *to, const char *line)
     if (strcmp(line, "ping\n") == 0)
         fprintf(to, "ok pong\n");
     else if (strcmp(line, "poweroff\n") == 0)
-        command_poweroff(to);
+        command_reboot(to, RB_POWER_OFF);
+    else if (strcmp(line, "reset\n") == 0)
+        command_reboot(to, RB_AUTOBOOT);
+    else if (strcmp(line, "panic\n") == 0)
+        command_panic(to);
     else if (strcmp(line, "note\n") == 0)
         command_note(to, 0);
     else if (sscanf(line, "noted %u", &a) == 1 && a >= 1)

@@ -195,7 +195,8 @@ const RULES: ReadonlyMap<string, (value: string, options: MachineOptions) => Opt
     nodefaults: () => [{ name: 'nodefaults', value: null }],
     // QEMU ends with its guest, as on one machine; KubeVirt sees a domain that is shut off either way.
     'no-shutdown': () => [],
-    'no-reboot': () => [],
+    // As the VM wishes it (rebootPolicy Terminate); else its guest starts anew in the same QEMU, on both sides.
+    'no-reboot': () => [{ name: 'no-reboot', value: null }],
     'mem-prealloc': () => [],
     blockdev: NO_DISKS,
     drive: NO_DISKS,
@@ -226,10 +227,5 @@ export function machineOptions(options: readonly Option[], chosen: MachineOption
   if (!made.some(({ name }) => name === 'machine')) {
     throw new ArgvError('machine', 'no machine: set domain.machine.type to q35');
   }
-  return [
-    { name: 'accel', value: 'tcg' },
-    { name: 'cpu', value: chosen.cpuModel },
-    ...made,
-    { name: 'no-reboot', value: null },
-  ];
+  return [{ name: 'accel', value: 'tcg' }, { name: 'cpu', value: chosen.cpuModel }, ...made];
 }

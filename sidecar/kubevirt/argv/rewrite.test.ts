@@ -97,6 +97,11 @@ describe("a primary's command line, from a real libvirt's", () => {
     expect(same).to.match(/^pc-q35-7\.2,/);
   });
 
+  it('starts anew with its guest, unless the VM is to end then', () => {
+    expect(argv).to.not.include('-no-reboot');
+    expect(record([...PRIMARY, '-no-reboot'])).to.include('-no-reboot');
+  });
+
   it('does the same again with the same', () => {
     expect(record()).to.deep.equal(argv);
   });

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A VM that is switched off on purpose stays off: its backup must not bring it back, however the end is heard of.
-import { GUEST_PORTS } from '../../../cli/local/layout.js';
-import { inNetns } from '../../../cli/local/network.js';
 import { sidecarStop } from '../../../cli/local/sidecar-api.js';
 import type { PairStatus } from '../../../cli/local/status.js';
+import { orderGuest } from '../support/guest.js';
 import { cutBetween } from './host-faults.js';
 import type { Row } from './row.js';
 import type { Sides, Stage, Watched } from './stage.js';
@@ -44,12 +43,7 @@ async function byCommandInCut(stage: Stage, sides: Sides): Promise<void> {
   await sidecarStop(control); // before the backup has noticed anything
 }
 
-async function byGuest(stage: Stage): Promise<void> {
-  const { guest, client } = stage.pair.pair.layout;
-  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo poweroff >&3; timeout 5 head -n 1 <&3`;
-  const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
-  if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to poweroff`);
-}
+const byGuest: SwitchOff = (stage) => orderGuest(stage.pair.pair.layout, 'poweroff');
 
 const STAYS_OFF = 'both sides end, and the VM stays off until a person starts it';
 

@@ -7,8 +7,8 @@ import { randomUUID } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, serverOf } from '../../../cli/demo/client.js';
-import { GUEST_PORTS, hostOf, pairLayout, REPO, type HostLayout } from '../../../cli/local/layout.js';
-import { inNetns, makeNetwork } from '../../../cli/local/network.js';
+import { hostOf, pairLayout, REPO, type HostLayout } from '../../../cli/local/layout.js';
+import { makeNetwork } from '../../../cli/local/network.js';
 import { DEFAULT_MACHINE, newPassword, takeDown } from '../../../cli/local/pair.js';
 import { prepareStore, startStore, STORE_USER } from '../../../cli/local/store.js';
 import { guestReady } from '../../../cli/local/vm.js';
@@ -17,6 +17,7 @@ import type { ChannelTls } from '../../../sidecar/io/channel/tls.js';
 import { PORTS } from '../../../sidecar/kubevirt/config.js';
 import type { VmiStatus } from '../../../sidecar/observe/status-schema.js';
 import { keepLogs, tellFailure } from '../support/failure.js';
+import { orderGuest } from '../support/guest.js';
 import { leftoversOf } from '../support/leftovers.js';
 import { until } from '../support/wait.js';
 import { OperatorStandIn } from './operator.js';
@@ -206,7 +207,7 @@ describe('a VM in launcher pods', function () {
     await cluster.until('is protected', third, isProtected);
     third.terminate();
     fourth.terminate();
-    await switchGuestOff();
+    await orderGuest(layout, 'poweroff');
     for (const pod of [third, fourth]) {
       await pod.ended();
       expect(pod.epitaph.reason, pod.plan.name).to.equal('vmNotRunning');
@@ -214,10 +215,3 @@ describe('a VM in launcher pods', function () {
     }
   });
 });
-
-async function switchGuestOff(): Promise<void> {
-  const { guest, client } = layout;
-  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo poweroff >&3; timeout 5 head -n 1 <&3`;
-  const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
-  expect(answer.trim()).to.equal('ok');
-}

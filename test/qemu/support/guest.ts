@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the test guest is told from outside (test/guest/guestd.c), and what its console says of its starts.
+import { readFile } from 'node:fs/promises';
+import { GUEST_PORTS, type PairLayout } from '../../../cli/local/layout.js';
+import { inNetns } from '../../../cli/local/network.js';
+import type { Side } from './pair.js';
+
+/** What the guest does to itself. It answers first. */
+export type GuestOrder = 'poweroff' | 'reset' | 'panic';
+
+/** @throws Error when the guest does not say that it will */
+export async function orderGuest({ guest, client }: PairLayout, order: GuestOrder): Promise<void> {
+  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo ${order} >&3; timeout 5 head -n 1 <&3`;
+  const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
+  if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to ${order}`);
+}
+
+/** How often the guest has come up, as this side's console has it: of a backup, from its clone point on. */
+export async function guestStarts(side: Pick<Side, 'serialFile'>): Promise<number> {
+  return [...(await readFile(side.serialFile, 'latin1')).matchAll(/^READY/gm)].length;
+}
