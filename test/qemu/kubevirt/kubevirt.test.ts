@@ -17,7 +17,7 @@ import type { ChannelTls } from '../../../sidecar/io/channel/tls.js';
 import { PORTS } from '../../../sidecar/kubevirt/config.js';
 import type { VmiStatus } from '../../../sidecar/observe/status-schema.js';
 import { keepLogs, tellFailure } from '../support/failure.js';
-import { orderGuest } from '../support/guest.js';
+import { guestStarts, orderGuest } from '../support/guest.js';
 import { leftoversOf } from '../support/leftovers.js';
 import { until } from '../support/wait.js';
 import { OperatorStandIn } from './operator.js';
@@ -199,12 +199,25 @@ describe('a VM in launcher pods', function () {
     expect(acknowledged).to.be.greaterThan(INCREMENTS_MIN);
   });
 
-  it('stays with its guest at SIGTERM, and off when the guest switches itself off: both sides end, in order', async () => {
+  it('is reset by its guest on both sides, and libvirt and the pair go on', async () => {
     const third = cluster.pods.at(-1);
     if (third === undefined) throw new Error('nothing runs');
     const fourth = await cluster.backup('vm-4', b, third);
     await fourth.libvirt.start();
-    await cluster.until('is protected', third, isProtected);
+    const { epoch } = await cluster.until('is protected', third, isProtected);
+    const console = { serialFile: third.libvirt.serialLog };
+    const before = await guestStarts(console);
+    await orderGuest(layout, 'reset');
+    await until('the guest again', STEP_MS_MAX, async () =>
+      (await guestStarts(console)) > before ? true : undefined,
+    );
+    const after = await cluster.until('is protected', third, isProtected);
+    expect(after.epoch).to.equal(epoch);
+  });
+
+  it('stays with its guest at SIGTERM, and off when the guest switches itself off: both sides end, in order', async () => {
+    const [third, fourth] = cluster.pods.slice(-2);
+    if (third === undefined || fourth === undefined) throw new Error('no pair runs');
     third.terminate();
     fourth.terminate();
     await orderGuest(layout, 'poweroff');
