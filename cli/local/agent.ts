@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRequestSchema, type AgentStatus, type StartRequest } from './agent-api.js';
+import { boundConsole } from './console-file.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
 import { appendEvent } from './events.js';
 import { Incarnation, newNonce } from './incarnation.js';
@@ -22,6 +23,7 @@ import { shareSession } from './share.js';
 /** Folders of ended incarnations that are kept, for their logs. */
 const KEPT_INCARNATIONS = 6;
 const LOADING_POLL_MS = 50;
+const CONSOLE_LOOK_MS = 1000;
 
 export class Agent {
   #current: Incarnation | null = null;
@@ -44,6 +46,9 @@ export class Agent {
     await this.#forgetOld(basename(plan.dir));
     this.#share(incarnation).catch((error: unknown) => {
       process.stderr.write(`agent: sharing processors: ${messageOf(error)}\n`);
+    });
+    keepConsole(incarnation).catch((error: unknown) => {
+      process.stderr.write(`agent: keeping the console's file small: ${messageOf(error)}\n`);
     });
     await incarnation.start();
     this.#tell('IncarnationStarted', `${request.role}, nonce ${plan.nonce}`);
@@ -96,6 +101,14 @@ export class Agent {
     for (const { name } of aged.slice(KEPT_INCARNATIONS)) {
       await rm(join(this.host.dir, name), { recursive: true });
     }
+  }
+}
+
+/** For as long as something writes to it. */
+async function keepConsole(incarnation: Incarnation): Promise<void> {
+  while (!incarnation.ended) {
+    await boundConsole(incarnation.plan.serialFile);
+    await sleep(CONSOLE_LOOK_MS, undefined, { ref: false });
   }
 }
 

@@ -96,7 +96,7 @@ export class Controller {
       })
       .finally(() => this.#busy.delete(host.name))
       .catch((error: unknown) => {
-        crash(error); // the timeline can't be written
+        crash(error);
       });
   }
 

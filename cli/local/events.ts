@@ -3,7 +3,7 @@
 import { appendFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { systemCode } from './errors.js';
+import { messageOf, systemCode } from './errors.js';
 
 export const pairEventSchema = z.object({
   /** Wall clock, ms since 1970. All writers are on one machine. */
@@ -19,10 +19,25 @@ export type PairEvent = z.infer<typeof pairEventSchema>;
 /** Lines are far shorter than a page, so that appends of several processes do not mix. */
 const TEXT_MAX = 1000;
 
-export function appendEvent(file: string, what: string, host: string | null, text: string): PairEvent {
+/** A timeline that can't be written, in a full folder say, must not end those who serve: they say so, and go on. */
+export function appendEvent(file: string, what: string, host: string | null, text: string): void {
   const event: PairEvent = { atMs: Date.now(), what, host, text: text.slice(0, TEXT_MAX) };
-  appendFileSync(file, JSON.stringify(event) + '\n');
-  return event;
+  const line = JSON.stringify(event);
+  try {
+    appendFileSync(file, `${line}\n`);
+  } catch (error) {
+    process.stderr.write(`not in the timeline (${messageOf(error)}): ${line}\n`);
+  }
+}
+
+/** A line that a full folder has cut short is none. */
+function parsed(line: string): PairEvent[] {
+  try {
+    return [pairEventSchema.parse(JSON.parse(line))];
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
 }
 
 /** All events, oldest first. A last line that is still being written is left out. */
@@ -38,5 +53,5 @@ export async function readEvents(file: string): Promise<PairEvent[]> {
   return whole
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => pairEventSchema.parse(JSON.parse(line)));
+    .flatMap(parsed);
 }

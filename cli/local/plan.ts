@@ -46,7 +46,6 @@ export function deviceHash(settings: Settings): string {
     netSocket: 'net',
     serialFile: 'serial',
     vncSocket: 'vnc',
-    agentChannelSocket: 'channel',
   };
   const command = qemuCommand({ machine: settings.machine, paths, mode: 'record', qemuBinary: 'qemu' });
   return createHash('sha256').update(JSON.stringify(command)).digest('hex');
@@ -71,7 +70,6 @@ function filesOf(host: HostLayout, nonce: string): Files {
     netSocket: join(dir, 'net.sock'),
     serialFile: join(dir, 'serial.log'),
     vncSocket: join(dir, 'vnc.sock'),
-    agentChannelSocket: join(dir, 'channel.sock'),
   };
 }
 

@@ -32,7 +32,6 @@ export interface QemuPaths {
   readonly netSocket: string;
   readonly serialFile: string;
   readonly vncSocket: string;
-  readonly agentChannelSocket: string;
 }
 
 export interface QemuLaunch {
@@ -97,8 +96,9 @@ const kubevirtDevices = ({ machine, paths }: QemuLaunch): string[] => [
   ...onPort('virtio-net-pci-non-transitional', 1, nic(machine)),
   ...onPort('virtio-scsi-pci-non-transitional', 2, { id: 'scsi0' }),
   ...onPort('virtio-serial-pci-non-transitional', 3, { id: 'virtio-serial0' }),
+  // What comes by this channel is in no log, so nobody may be at its other end; the guest finds it, as in KubeVirt's machine.
   '-chardev',
-  `socket,id=channel0,path=${paths.agentChannelSocket},server=on,wait=off`,
+  'null,id=channel0',
   '-device',
   JSON.stringify({
     driver: 'virtserialport',
@@ -150,8 +150,11 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     'base=utc',
     '-display',
     'none',
+    // Appended to, so that its bound can be kept while QEMU writes (console-file.ts).
+    '-chardev',
+    `file,id=serial0,path=${paths.serialFile},append=on`,
     '-serial',
-    `file:${paths.serialFile}`,
+    'chardev:serial0',
     ...networkArguments(NETDEV, paths.netSocket),
     ...DEVICES[machine.model](launch),
     '-kernel',

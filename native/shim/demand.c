@@ -8,6 +8,8 @@
  * result, and would abort. So the functions that read it are replaced: a VM that has just gone
  * live does what a recording one does, with the result logged; one that replays gets the event,
  * with its length checked; any other event is a divergence, and halts by name.
+ *
+ * A write is always whole, whatever becomes of it on this host (console.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -16,9 +18,6 @@
 #include "hook.h"
 #include "shim.h"
 #include "symbols.h"
-
-/* Bytes of the write to a character device that this thread is in. */
-static _Thread_local int write_bytes;
 
 /* True: the event of this kind is next, and its payload can be read. False: this VM is live. */
 static bool is_in_log(enum ftlog_kind kind)
@@ -41,19 +40,27 @@ static uint32_t read_dword(void)
     return __builtin_bswap32(value);
 }
 
-static void load_char_write(int *result, int *offset)
+/* How the log has it that the guest was answered. `written` bytes left, or the result is an error.
+ */
+static int answer_of_log(int count, int *written)
 {
-    if (is_in_log(FTLOG_KIND_CHAR_WRITE)) {
-        *result = (int)read_dword();
-        *offset = (int)read_dword();
-        if (*offset < 0 || *offset > write_bytes)
-            shim_halt(FTLOG_ERR_EVENT_FIELD, replay_position(),
-                      "the log says %d bytes were written of %d", *offset, write_bytes);
-        qemu.replay_finish_event();
-        return;
-    }
-    *result = *offset = write_bytes; /* QEMU writes them when we return */
-    qemu.replay_char_write_event_save(*result, *offset);
+    int result = (int)read_dword();
+    *written = (int)read_dword();
+    if (*written < 0 || *written > count)
+        shim_halt(FTLOG_ERR_EVENT_FIELD, replay_position(),
+                  "the log says %d bytes were written of %d", *written, count);
+    qemu.replay_finish_event();
+    errno = EIO; /* of all errors one by which a serial port does not wait */
+    return result < 0 ? result : *written;
+}
+
+static int answer(int count, int *written)
+{
+    *written = count;
+    if (shim_role() == ROLE_REPLAY && is_in_log(FTLOG_KIND_CHAR_WRITE))
+        return answer_of_log(count, written);
+    qemu.replay_char_write_event_save(count, count);
+    return count;
 }
 
 static int random_from_log(void *to, size_t count)
@@ -88,26 +95,39 @@ static int load_random(void *to, size_t count)
     return is_in_log(FTLOG_KIND_RANDOM) ? random_from_log(to, count) : random_of_host(to, count);
 }
 
-/* QEMU's own two, which only differ in a flag; they are where the length is known. A CharBackend
- * begins with its Chardev. */
+static int write_logged(void *device, const uint8_t *bytes, int count)
+{
+    int written;
+    int result = answer(count, &written);
+    int saved = errno;
+    console_give(device, bytes, written);
+    errno = saved;
+    return result;
+}
+
+/* QEMU's own two. What is in no log is a monitor's, which waits by itself for a reader who is slow:
+ * not in the midst of a write, as a QEMU that records would have it. A CharBackend begins with its
+ * Chardev. */
 static int write_some(void *backend, const uint8_t *bytes, int count)
 {
     void *device = *(void **)backend;
-    write_bytes = count;
-    return device == NULL ? 0 : qemu.qemu_chr_write(device, bytes, count, false);
+    if (device == NULL || count <= 0)
+        return 0;
+    return devices_logged(device) ? write_logged(device, bytes, count)
+                                  : console_offer(device, bytes, count);
 }
 
 static int write_all(void *backend, const uint8_t *bytes, int count)
 {
     void *device = *(void **)backend;
-    write_bytes = count;
-    return device == NULL ? 0 : qemu.qemu_chr_write(device, bytes, count, true);
+    if (device == NULL || count <= 0)
+        return 0;
+    return devices_logged(device) ? write_logged(device, bytes, count)
+                                  : qemu.qemu_chr_write(device, bytes, count, true);
 }
 
 void demand_install(void)
 {
-    hook_replace((void *)qemu.replay_char_write_event_load, (void (*)(void))load_char_write,
-                 "replay_char_write_event_load");
     hook_replace((void *)qemu.replay_read_random, (void (*)(void))load_random,
                  "replay_read_random");
     hook_replace((void *)qemu.qemu_chr_fe_write, (void (*)(void))write_some, "qemu_chr_fe_write");

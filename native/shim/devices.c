@@ -12,17 +12,32 @@
 #include "shim.h"
 #include "symbols.h"
 
+enum { DEVICES_MAX = 16 };
+
 static struct registered {
     struct hook hook;
     int count;
 } characters, filters;
 
+static const void *logged[DEVICES_MAX]; /* the character devices, by number */
+
 static void register_character(void *device)
 {
+    if (characters.count == DEVICES_MAX)
+        shim_refuse(FTLOG_ERR_CONTRACT, "more than %d character devices in the log", DEVICES_MAX);
     hook_lift(&characters.hook);
     qemu.replay_register_char_driver(device);
     hook_set(&characters.hook);
-    characters.count++;
+    logged[characters.count++] = device;
+}
+
+bool devices_logged(const void *device)
+{
+    for (int i = 0; i < characters.count; i++) {
+        if (logged[i] == device)
+            return true;
+    }
+    return false;
 }
 
 static void *register_filter(void *filter)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fake_qemu.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ enum {
     TYPE_AT = 8,
     RNG_REQUESTS_AT = 48,
     CLASS_REQUEST_AT = 96,
+    CHARDEV_LOG_FD_AT = 112,
+    CLASS_WRITE_AT = 120,
 };
 
 int64_t fake_version[3] = {10, 0, 2};
@@ -41,12 +44,26 @@ static FILE *log_file;
 struct fake_rng fake_rng = {.max_bytes = INT64_MAX};
 static int registered_characters, registered_filters;
 
+struct fake_backend fake_backend = {.room = 64, .piece = 64, .log_fd = -1};
+static void *fake_chardev[24], *fake_monitor[24];
+
 /* A clock's chain of timer lists: each list begins with its clock, and has the next at 64. */
 static struct fake_clock {
     void *lists;
     int type;
 } clocks[CLOCKS];
 static uint8_t lists[CLOCKS][128];
+
+void fake_put_byte(uint8_t byte)
+{
+    putc(byte, log_file);
+}
+
+static void put_dword(uint32_t value)
+{
+    for (int shift = 24; shift >= 0; shift -= 8)
+        fake_put_byte((uint8_t)(value >> shift));
+}
 
 #define VARIABLE(type, name) __attribute__((visibility("default"))) type name
 VARIABLE(int, replay_mode);
@@ -90,8 +107,17 @@ FAKE_VOID(replay_save_instructions, (void))
 FAKE_VOID(replay_advance_current_icount, (uint64_t icount))
 FAKE_VOID(replay_finish_event, (void))
 FAKE_VOID(replay_account_executed_instructions, (void))
-FAKE_VOID(replay_char_write_event_load, (int *result, int *offset))
-FAKE_VOID(replay_char_write_event_save, (int result, int offset))
+FAKE void replay_char_write_event_save(int result, int offset);
+void replay_char_write_event_save(int result, int offset)
+{
+    LONG_ENOUGH;
+    CHECK(result == offset);
+    fake_put_byte(FTLOG_KIND_CHAR_WRITE);
+    put_dword((uint32_t)result);
+    put_dword((uint32_t)offset);
+}
+FAKE_VOID(qemu_mutex_lock_impl, (void *mutex, const char *file, int line))
+FAKE_VOID(qemu_mutex_unlock_impl, (void *mutex, const char *file, int line))
 FAKE_VALUE(int, replay_read_random, (void *to, size_t count), 0)
 FAKE_VOID(replay_save_random, (int result, void *bytes, size_t count))
 FAKE_VALUE(int, qemu_chr_fe_write, (void *backend, const uint8_t *bytes, int count), 0)
@@ -281,17 +307,6 @@ uint64_t fake_get_qword(void)
     return high << 32 | fake_get_dword();
 }
 
-void fake_put_byte(uint8_t byte)
-{
-    putc(byte, log_file);
-}
-
-static void put_dword(uint32_t value)
-{
-    for (int shift = 24; shift >= 0; shift -= 8)
-        fake_put_byte((uint8_t)(value >> shift));
-}
-
 void fake_put_qword(uint64_t value)
 {
     put_dword((uint32_t)(value >> 32));
@@ -376,8 +391,46 @@ void fake_close_userfaultfd(int fd)
 int fake_add_character_device(void)
 {
     void (*volatile call)(void *) = replay_register_char_driver;
-    call(NULL);
+    call(&fake_chardev);
     return registered_characters;
+}
+
+/* A back end that takes a few bytes at a time, and then no more. */
+static int chardev_write(void *device, const uint8_t *bytes, int count)
+{
+    CHECK(device == &fake_chardev || device == &fake_monitor);
+    int taken = count < fake_backend.room ? count : fake_backend.room;
+    taken = taken < fake_backend.piece ? taken : fake_backend.piece;
+    if (taken == 0) {
+        errno = fake_backend.error;
+        return -1;
+    }
+    memcpy(fake_backend.got + fake_backend.count, bytes, (size_t)taken);
+    fake_backend.count += taken;
+    fake_backend.room -= taken;
+    return taken;
+}
+
+static int write_by(void *chardev, const char *bytes, bool all)
+{
+    static void *class[CLASS_WRITE_AT / sizeof(void *) + 1];
+    int (*volatile call)(void *, const uint8_t *, int) =
+        all ? qemu_chr_fe_write_all : qemu_chr_fe_write;
+    void *backend[1] = {chardev};
+    class[CLASS_WRITE_AT / sizeof(void *)] = (void *)chardev_write;
+    *(void **)chardev = class;
+    memcpy((uint8_t *)chardev + CHARDEV_LOG_FD_AT, &fake_backend.log_fd, sizeof(int));
+    return call(backend, (const uint8_t *)bytes, (int)strlen(bytes));
+}
+
+int fake_write(const char *bytes, bool all)
+{
+    return write_by(&fake_chardev, bytes, all);
+}
+
+int fake_monitor_writes(const char *bytes)
+{
+    return write_by(&fake_monitor, bytes, false);
 }
 
 int fake_add_filter(void)

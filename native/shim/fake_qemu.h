@@ -23,6 +23,16 @@ extern int fake_next_kind;
 /* Read when a reset is asked for: 1 is to shut down instead. */
 extern int reboot_action;
 
+/* What stands behind its character devices. */
+extern struct fake_backend {
+    int room;  /* so many bytes are taken yet, */
+    int piece; /* so many at once, */
+    int error; /* and then this is the error */
+    int log_fd;
+    int count; /* taken */
+    char got[64];
+} fake_backend;
+
 /* The one object in its tree: a virtio-rng device. */
 extern struct fake_rng {
     uint64_t max_bytes;
@@ -45,6 +55,9 @@ void fake_advance_icount(uint64_t icount);
 /* Devices whose input is replayed, made after the log is opened. How many QEMU has then. */
 int fake_add_character_device(void);
 int fake_add_filter(void);
+/* The guest writes to its serial port, which is in the log; QEMU's monitor says something. */
+int fake_write(const char *bytes, bool all);
+int fake_monitor_writes(const char *bytes);
 /* By its virtio-rng. The bytes that the random device is asked for. */
 size_t fake_request_entropy(size_t size);
 /* ShutdownCause: 3 by the monitor, 7 by the guest. */

@@ -101,6 +101,12 @@ bool replay_load_begun(void);  /* the vmstate's log position has been read */
 
 /* devices.c */
 bool devices_have(const uint8_t *event);
+/* Is what this Chardev reads and writes in the log? */
+bool devices_logged(const void *device);
+
+/* console.c: what this host does with what a character device writes; BQL held. */
+int console_offer(void *device, const uint8_t *bytes, int count);
+void console_give(void *device, const uint8_t *bytes, int count);
 
 /* waiting.c: the made-up start of log before the load. */
 int waiting_next_byte(void);

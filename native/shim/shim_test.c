@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -864,6 +865,91 @@ static void a_spin_wait_leaves_its_block_only(void)
     CHECK(ring.control->produced == before);
 }
 
+/* What of it was taken does not matter: the event says that all was, and so is the guest told. */
+static void check_console_event(const char *text, bool all)
+{
+    int count = (int)strlen(text);
+    uint64_t at = ring.control->produced;
+    errno = EAGAIN;
+    CHECK(fake_write(text, all) == count);
+    const uint8_t event[] = {FTLOG_KIND_CHAR_WRITE, 0, 0, 0, (uint8_t)count, 0, 0, 0,
+                             (uint8_t)count};
+    CHECK(ring.control->produced == at + sizeof(event));
+    CHECK(memcmp(ring_at(&ring, at), event, sizeof(event)) == 0);
+}
+
+static void the_guest_writes_all_whatever_its_host_takes(void)
+{
+    start_recording();
+    CHECK(fake_add_character_device() == 1);
+    fake_backend.piece = 2;
+    check_console_event("hello", false);
+    CHECK(fake_backend.count == 5 && memcmp(fake_backend.got, "hello", 5) == 0);
+    fake_backend.room = 3;
+    fake_backend.error = EAGAIN; /* a reader that is slow: nobody waits for it */
+    check_console_event("world", true);
+    CHECK(fake_backend.count == 8);
+    fake_backend.error = ENOSPC;
+    check_console_event("!", false);
+    CHECK(fake_backend.count == 8);
+    fake_backend.room = 1;
+    check_console_event("?", false);
+    CHECK(memcmp(fake_backend.got, "hellowor?", 9) == 0);
+}
+
+static void a_backup_writes_what_the_log_says_whatever_its_host_takes(void)
+{
+    start_waiting();
+    CHECK(fake_add_character_device() == 1);
+    load();
+    fake_backend.room = 2;
+    fake_backend.error = EAGAIN;
+    fake_next_kind = FTLOG_KIND_CHAR_WRITE;
+    sidecar_appends("\26\0\0\0\5\0\0\0\5", 9);
+    CHECK(fake_get_byte() == FTLOG_KIND_CHAR_WRITE && fake_write("hello", false) == 5);
+    CHECK(fake_backend.count == 2);
+    /* An error that an older primary has logged; the port must not wait for its end. */
+    sidecar_appends("\26\377\377\377\377\0\0\0\0", 9);
+    errno = EAGAIN;
+    CHECK(fake_get_byte() == FTLOG_KIND_CHAR_WRITE && fake_write("hello", false) == -1);
+    CHECK(errno == EIO && fake_backend.count == 2);
+}
+
+static void a_console_has_a_log_as_far_as_there_is_room(void)
+{
+    int ends[2];
+    char kept[8];
+    start_recording();
+    CHECK(fake_add_character_device() == 1);
+    CHECK(pipe(ends) == 0);
+    fake_backend.log_fd = ends[1];
+    fake_backend.room = 2;
+    fake_backend.error = EAGAIN;
+    check_console_event("abc", false);
+    fake_backend.error = EIO;
+    check_console_event("d", false);
+    CHECK(read(ends[0], kept, sizeof(kept)) == 3 && memcmp(kept, "abd", 3) == 0);
+    fake_backend.log_fd = open("/dev/full", O_WRONLY);
+    check_console_event("e", false);
+    static char page[PIPE_BUF];
+    for (int i = 0; i < 16; i++)
+        CHECK(write(ends[1], page, sizeof(page)) == PIPE_BUF);
+    fake_backend.log_fd = ends[1]; /* full: to write would be to wait */
+    check_console_event("f", false);
+}
+
+static void a_monitor_is_told_what_its_reader_took(void)
+{
+    start_recording();
+    uint64_t at = ring.control->produced;
+    fake_backend.piece = 3;
+    CHECK(fake_monitor_writes("hello") == 3);
+    fake_backend.room = 0;
+    fake_backend.error = EAGAIN;
+    CHECK(fake_monitor_writes("hello") == -1 && errno == EAGAIN);
+    CHECK(ring.control->produced == at);
+}
+
 static const struct test {
     const char *name;
     void (*run)(void);
@@ -915,6 +1001,10 @@ static const struct test {
     TEST(a_vm_that_ends_with_a_reset_does_so_on_both_sides),
     TEST(a_vm_that_ends_with_a_reset_does_so_when_it_is_live),
     TEST(a_spin_wait_leaves_its_block_only),
+    TEST(the_guest_writes_all_whatever_its_host_takes),
+    TEST(a_backup_writes_what_the_log_says_whatever_its_host_takes),
+    TEST(a_console_has_a_log_as_far_as_there_is_room),
+    TEST(a_monitor_is_told_what_its_reader_took),
 };
 
 static bool passes(const char *program, const struct test *test)

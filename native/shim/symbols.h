@@ -34,13 +34,14 @@ struct qemu_version_info {
     F(bool, replay_next_event_is, (int kind))                                                      \
     F(bool, replay_checkpoint, (int checkpoint))                                                   \
     F(void, replay_account_executed_instructions, (void))                                          \
-    F(void, replay_char_write_event_load, (int *result, int *offset))                              \
     F(void, replay_char_write_event_save, (int result, int offset))                                \
     F(int, replay_read_random, (void *to, size_t count))                                           \
     F(void, replay_save_random, (int result, void *bytes, size_t count))                           \
     F(int, qemu_chr_fe_write, (void *backend, const uint8_t *bytes, int count))                    \
     F(int, qemu_chr_fe_write_all, (void *backend, const uint8_t *bytes, int count))                \
     F(int, qemu_chr_write, (void *device, const uint8_t *bytes, int count, bool all))              \
+    F(void, qemu_mutex_lock_impl, (void *mutex, const char *file, int line))                       \
+    F(void, qemu_mutex_unlock_impl, (void *mutex, const char *file, int line))                     \
     F(void, replay_register_char_driver, (void *device))                                           \
     F(void *, replay_register_net, (void *filter))                                                 \
     F(uint64_t, replay_get_current_icount, (void))                                                 \

@@ -33,6 +33,10 @@ struct release {
     /* struct RngBackend and struct RngBackendClass (include/system/rng.h) */
     uint32_t rng_requests;
     uint32_t rng_class_request;
+    /* struct Chardev and struct ChardevClass (include/chardev/char.h) */
+    uint32_t chardev_write_lock;
+    uint32_t chardev_log_fd;
+    uint32_t chardev_class_write;
     /* enum RunState (qapi/run-state.json) */
     int run_inmigrate;
     int run_paused;

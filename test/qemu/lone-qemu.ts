@@ -71,7 +71,6 @@ export class LoneQemu {
         netSocket: at('net'),
         serialFile: at('serial'),
         vncSocket: at('vnc'),
-        agentChannelSocket: at('agent'),
       },
     });
     const shim = [

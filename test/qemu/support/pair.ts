@@ -2,7 +2,7 @@
 // A whole pair for a test: hosts, lease store, controller and a running guest, made by the product's own library.
 import { Client, serverOf } from '../../../cli/demo/client.js';
 import { cutPower } from '../../../cli/local/hosts.js';
-import { hostOf, pairLayout, type HostLayout } from '../../../cli/local/layout.js';
+import { hostOf, pairLayout, type HostLayout, type PairLayout } from '../../../cli/local/layout.js';
 import {
   bringUp,
   DEFAULT_CHOICE,
@@ -27,6 +27,8 @@ const TAKE_OVER_MS_MAX = 60_000;
 export interface TestPairChoice extends Partial<Omit<PairChoice, 'machine'>> {
   readonly machine?: Partial<MachineChoice>;
   readonly hosts?: number;
+  /** Done to the hosts before the VM starts. */
+  readonly prepare?: (layout: PairLayout) => Promise<void>;
 }
 
 /** What a status says, in a line. */
@@ -59,6 +61,7 @@ export class TestPair {
     const made = new TestPair({ layout, settings });
     await takeDown(layout); // of a run that was interrupted: its controller may still be there
     await bringUp(made.pair, () => undefined);
+    await choice.prepare?.(layout);
     const { incarnation } = await startFirst(first);
     if (incarnation === null) throw new Error(`host ${first.name} runs nothing`);
     await until('the guest', GUEST_READY_MS_MAX, async () =>
