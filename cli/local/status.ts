@@ -33,7 +33,7 @@ export interface HostStatus {
 
 export interface PairStatus {
   readonly pair: string;
-  /** vSphere FT's words: 'Protected', or 'Not Protected' with a state and a reason. */
+  /** vSphere FT's words: 'Protected', or 'Not Protected' with a state and a reason; 'Unknown' is ours. */
   readonly status: 'Protected' | 'Not Protected';
   readonly state: string | null;
   readonly reason: string | null;
@@ -73,7 +73,7 @@ function hostStatus(view: HostView, ip: string): HostStatus {
 
 const isOwner = (view: HostView): boolean => leadOf([view.kind]) !== 'none';
 
-type Words = Pick<PairStatus, 'status' | 'state' | 'reason'>;
+export type Words = Pick<PairStatus, 'status' | 'state' | 'reason'>;
 
 /** What is wrong with the lease store: by the owner, or without one by a side that must ask it who shall go on. */
 function leaseTroubleOf(views: readonly HostView[], owner: HostView | undefined): string | null {
@@ -82,15 +82,23 @@ function leaseTroubleOf(views: readonly HostView[], owner: HostView | undefined)
   return asking?.sidecar?.lease ?? null;
 }
 
-/** The owner's own word counts; without an owner nothing is protected. */
-function wordsOf(owners: readonly HostView[], leaseTrouble: string | null): Words {
-  const [owner, second] = owners;
+const MUTE: ReadonlySet<HostKind> = new Set(['deaf', 'silent']);
+
+/** Without an owner nothing is protected. A host that does not answer, being busy, may well run the VM. */
+function ownerless(views: readonly HostView[], leaseTrouble: string | null): Words {
+  const status = 'Not Protected';
+  if (views.some(({ kind }) => MUTE.has(kind))) return { status, state: 'Unknown', reason: 'noAnswer' };
+  if (views.some(({ kind }) => kind === 'starting'))
+    return { status, state: 'Starting', reason: 'initializing' };
+  return { status, state: 'VM not Running', reason: leaseTrouble === null ? null : 'leaseUnusable' };
+}
+
+/** The owner's own word counts. */
+export function wordsOf(views: readonly HostView[], leaseTrouble: string | null): Words {
+  const [owner, second] = views.filter(isOwner);
   if (second !== undefined) return { status: 'Not Protected', state: 'Disabled', reason: 'twoOwners' };
   const protection = owner?.sidecar?.protection;
-  if (protection === undefined) {
-    const reason = leaseTrouble === null ? null : 'leaseUnusable';
-    return { status: 'Not Protected', state: 'VM not Running', reason };
-  }
+  if (protection === undefined) return ownerless(views, leaseTrouble);
   if (protection.word === 'Protected') return { status: 'Protected', state: null, reason: null };
   return { status: 'Not Protected', state: protection.state ?? null, reason: protection.reason ?? null };
 }
@@ -108,7 +116,7 @@ export async function pairStatus(pair: Pair): Promise<PairStatus> {
   const leaseTrouble = leaseTroubleOf(views, owners[0]);
   return {
     pair: layout.name,
-    ...wordsOf(owners, leaseTrouble),
+    ...wordsOf(views, leaseTrouble),
     protectionWanted: desired.protected,
     controllerRuns: controller !== undefined,
     epoch: owners[0]?.sidecar?.epoch ?? null,
