@@ -14,7 +14,7 @@ import { loopbackOf } from './test/stations.js';
 const TAKE_OVER_MS = 30_000;
 
 describe('the operator, put together', function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let installation: Installation;
   let replicas: Replicas;
 

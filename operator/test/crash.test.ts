@@ -143,7 +143,7 @@ async function lived(life: Life, start: (installation: Installation) => Run): Pr
 }
 
 describe('an operator that is killed', function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
 
   /** Of a life in which nobody is killed. */
   const plain = new Map<Life, readonly string[]>();

@@ -10,7 +10,7 @@ import { Installation, STORE } from './installation.js';
 const STEP_MS = 1_000;
 
 describe('a VM that is deleted', function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let installation: Installation;
   let run: Run;
 

@@ -52,7 +52,7 @@ const kindsLeft = ({ api }: Installation): number[] =>
   [VMIS, PODS, SECRETS, SERVICES].map((resource) => api.list(resource, NAMESPACE).length);
 
 describe('an operator, over stand-ins of API server, cluster, sidecars and lease store', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let installation: Installation;
 
   beforeEach(async () => {

@@ -11,7 +11,7 @@ import { FakeOperator, Installation, VM } from './installation.js';
 const NODES = ['node-a', 'node-b', 'node-c'];
 
 describe('an operator, when something goes wrong', function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let installation: Installation;
   let run: Run;
 

@@ -60,6 +60,12 @@ export interface Limits {
   /** A backup whose epoch was never armed waits this long for it, then ends. */
   readonly neverArmedMs: Millis;
 
+  // -- network --
+  /** A guest that came to this host is announced again after this; each pause is twice the one before. */
+  readonly announceAgainMs: Millis;
+  /** So often in all: the last one comes after announceAgainMs * (2^(announceTimes-1) - 1). */
+  readonly announceTimes: number;
+
   // -- planned failover --
   /** The guest is held this long before its log's head counts as final. */
   readonly handoverSettleMs: Millis;
@@ -117,6 +123,9 @@ export const DEFAULT_LIMITS: Limits = {
   peekMs: 1_000,
   switchOffClaimMs: 5_000,
   neverArmedMs: 5_000,
+
+  announceAgainMs: 50,
+  announceTimes: 8,
 
   handoverSettleMs: 20,
   handoverWaitMs: 1_000,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { judgeHello } from './admission.js';
+import { Announcer } from './announcer.js';
 import type { ColdStart } from '../config.js';
 import type { Context, Role, Succession, Turn } from '../context.js';
 import { end } from '../context.js';
@@ -42,6 +43,7 @@ export class Primary implements Role {
   readonly #ownership: Ownership;
   readonly #guests: Guests;
   readonly #pulse: Pulse;
+  readonly #announcer: Announcer;
   #phase: PrimaryPhase;
   #standby: Standby | null = null;
   #head: Lsn;
@@ -67,6 +69,7 @@ export class Primary implements Role {
     this.#speed = new GuestSpeed(limits, ringBytes);
     this.#guests = new Guests(limits);
     this.#pulse = new Pulse(limits);
+    this.#announcer = new Announcer(limits);
     this.#phase = phase;
     this.#head = from.head;
   }
@@ -86,7 +89,7 @@ export class Primary implements Role {
     // The I/O side's queue holds what this engine made while it replayed and nobody is known to have sent.
     if (lastIndex > 0) out.push({ type: 'release', through: lastIndex, limit: { by: 'owner' } });
     out.push({ type: 'ingress' });
-    out.push({ type: 'announce' });
+    primary.#announcer.begin(now, out);
     return primary;
   }
 
@@ -206,6 +209,7 @@ export class Primary implements Role {
   #tick(now: Millis, out: Outbox): Turn | null {
     this.#ownership.tick(now, out);
     this.#guests.tick(now, out);
+    this.#announcer.tick(now, out);
     if (this.#standby !== null) this.#tickStandby(this.#standby, now, out);
     if (this.#switchOff !== null) return this.#tickSwitchOff(this.#switchOff, now, out);
     // Only a backup that may win makes giving up better than waiting.
@@ -442,7 +446,7 @@ export class Primary implements Role {
     switch (news.type) {
       case 'founded':
         // Switches may still know the guest behind the host on which it ran before.
-        out.push({ type: 'announce' });
+        this.#announcer.begin(now, out);
         this.#becomeAlone(`owner of epoch ${news.epoch}`, out);
         return null;
       case 'foundRefused':
@@ -539,6 +543,7 @@ export class Primary implements Role {
     this.#gateClosedAt = this.#head;
     this.#gate.setRule('ack', received);
     this.#askPromise(term, out);
+    this.#announcer.end();
     this.#enter('arming', out, `the backup has caught up; arming epoch ${term.epoch}`);
   }
 

@@ -70,6 +70,10 @@ export function clientOf(name: string): Client {
   return { namespace: `${CLIENT_PREFIX}${name}`, interface: 'eth0' };
 }
 
+/** Whether a link is in what `ip -o link` lists. Pure. */
+export const hasLink = (listed: string, name: string): boolean =>
+  listed.split('\n').some((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] === name);
+
 const portOf = (name: string): string => `l2-${name}`.slice(0, INTERFACE_NAME_MAX);
 
 /**
@@ -123,8 +127,9 @@ export function clientNames(listed: string): string[] {
 
 export async function detachClient(name: string): Promise<void> {
   const { namespace } = clientOf(name);
+  // The namespace goes with its last process, its end of the cable with it: the name of this end is wanted again at once.
+  if (hasLink(await ask('ip', ['-o', 'link']), portOf(name))) await ask('ip', ['link', 'del', portOf(name)]);
   if (!clientNames(await ask('ip', ['netns', 'list'])).includes(name)) return;
-  // The port goes with its other end.
   await ask('ip', ['netns', 'del', namespace]);
 }
 

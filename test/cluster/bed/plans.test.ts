@@ -10,7 +10,7 @@ import { filledIn } from './kubevirt.js';
 import { indexOf, listedDigest, travelling } from './load.js';
 import { onlyMissesCrictl, readPodContainers } from './logs.js';
 import { missingOf } from './machine.js';
-import { clientNames, networksOf } from './network.js';
+import { clientNames, hasLink, networksOf } from './network.js';
 import { BUILDS, goIsNewEnough, importsOf, linkerFlags } from './programs.js';
 import { GO_MODULES, NODE_NAMES } from './settings.js';
 import { nodesInWords } from './status.js';
@@ -182,6 +182,15 @@ describe("the test cluster's nodes", () => {
 });
 
 describe("the test cluster's surroundings", () => {
+  it('a link is found by its whole name', () => {
+    const listed = '12: l2-client@if3: <BROADCAST> mtu 1500\n13: eth0: <UP> mtu 1500\n';
+    expect([hasLink(listed, 'l2-client'), hasLink(listed, 'eth0'), hasLink(listed, 'l2')]).to.deep.equal([
+      true,
+      true,
+      false,
+    ]);
+  });
+
   it('names the packages that are missing', () => {
     const listed = 'installed podman\nconfig-files buildah\ninstalled runc\n';
     expect(missingOf(['podman', 'buildah', 'runc', 'conmon'], listed)).to.deep.equal(['buildah', 'conmon']);

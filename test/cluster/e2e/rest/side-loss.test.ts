@@ -54,8 +54,9 @@ describeOnBed('the loss of a side', function () {
         await strike(before[lost]);
         try {
           measured(`longest wait of the client, the ${lost}: ${title}`, await guarded.serves());
-          await guarded.untilMended(before, lost);
+          await guarded.untilProtectedAgain(before, lost);
           measured('protected again after', (performance.now() - struckAt) / 1000, 's');
+          await guarded.untilMended(before, lost);
         } finally {
           await afterwards?.(before[lost]);
         }
