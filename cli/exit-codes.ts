@@ -15,7 +15,7 @@ export const EXIT = {
   state: 4,
   /** Did not happen within its time-out; it may still happen. */
   timeout: 5,
-  /** A person said no. */
+  /** A person said no, or there was none to be asked. */
   declined: 6,
 } as const;
 
@@ -27,7 +27,7 @@ Exit codes:
   3  this machine lacks something ('lockstep check' tells what)
   4  not in the state that the pair is in
   5  did not happen within the time-out
-  6  the question was answered with no`;
+  6  the question was answered with no, or could not be asked (say '--yes')`;
 
 const BY_CODE: Record<LocalErrorCode, number> = {
   USAGE: EXIT.usage,

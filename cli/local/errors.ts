@@ -16,7 +16,7 @@ export type LocalErrorCode =
   | 'START_FAILED' // sidecar or QEMU did not come up
   | 'TIMEOUT' // what was waited for did not happen
   | 'STATE' // not possible in the state that the pair is in
-  | 'DECLINED'; // a person said no
+  | 'DECLINED'; // a person said no, or could not be asked
 
 /** A failure that a person can do something about: `cure` says what, as a sentence. */
 export class LocalError extends Error {

@@ -162,8 +162,8 @@ describe('a local pair', function () {
 
   it('is changed by one verb at a time, and the others say who is at it', async () => {
     await withLock(pairClaim(layout, "'lockstep up'"), async () => {
-      for (const verb of ['protect', 'down']) {
-        const args = [join(REPO, 'build/cli/main.js'), verb, '--pair', layout.name];
+      for (const verb of [['protect'], ['down', '--yes']]) {
+        const args = [join(REPO, 'build/cli/main.js'), ...verb, '--pair', layout.name];
         const { message } = await failure(() => run(process.execPath, args));
         expect(message).to.match(
           new RegExp(
@@ -173,6 +173,15 @@ describe('a local pair', function () {
       }
     });
     expect((await loadDesired(layout)).protected).to.equal(false);
+    expect((await observeHost(a)).kind).to.equal('idle');
+  });
+
+  it('is not ended by a verb that could not ask', async () => {
+    const main = join(REPO, 'build/cli/main.js');
+    for (const verb of [['down'], ['kill-host', 'a'], ['cold-start', 'a'], ['test-failover']]) {
+      const { message } = await failure(() => run(process.execPath, [main, ...verb, '--pair', layout.name]));
+      expect(message).to.include(" There is no terminal to ask that on.\nSay that it is meant: '--yes'.");
+    }
     expect((await observeHost(a)).kind).to.equal('idle');
   });
 

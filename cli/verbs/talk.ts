@@ -22,9 +22,16 @@ export const write = (text: string): Promise<void> =>
     });
   });
 
-/** Asks before a dangerous verb, when a person sits there and has not said `--yes`. */
+/**
+ * Asks before a dangerous verb, unless a person has said `--yes`.
+ * @throws LocalError DECLINED when the answer is no, or nobody is there to be asked
+ */
 export async function confirm(question: string, yes: boolean | undefined): Promise<void> {
-  if (yes === true || !process.stdin.isTTY) return;
+  if (yes === true) return;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    const cure = "Say that it is meant: '--yes'. Nothing was done.";
+    throw new LocalError('DECLINED', `${question} There is no terminal to ask that on`, cure);
+  }
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await lines.question(`${question} [y/N] `);
