@@ -5,7 +5,6 @@
 //
 // usage: node build/cli/local/agent.js PAIR HOST
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRequestSchema, type AgentStatus, type StartRequest } from './agent-api.js';
@@ -16,7 +15,7 @@ import { Incarnation, newNonce } from './incarnation.js';
 import { hostOf, type HostLayout } from './layout.js';
 import { CHANNEL_PORT, planIncarnation } from './plan.js';
 import { writeOwnPidFile } from './processes.js';
-import { routes, type Handler } from './routes.js';
+import { serveUnix, type Handler } from './routes.js';
 import { loadPair, type Pair } from './settings.js';
 import { shareSession } from './share.js';
 
@@ -122,14 +121,6 @@ async function removeRings(host: HostLayout, keep: string | null): Promise<void>
   }
 }
 
-async function listen(server: Server, socket: string): Promise<void> {
-  await rm(socket, { force: true });
-  await new Promise<void>((done, fail) => {
-    server.once('error', fail);
-    server.listen(socket, done);
-  });
-}
-
 async function main(): Promise<void> {
   const [pairName = '', hostName = ''] = process.argv.slice(2);
   const pair = await loadPair(pairName);
@@ -143,8 +134,7 @@ async function main(): Promise<void> {
     'POST /start': (body) => agent.start(startRequestSchema.parse(body)),
     'POST /stop': () => agent.stop(),
   };
-  const server = createServer(routes(handlers));
-  await listen(server, host.agentSocket);
+  await serveUnix(host.agentSocket, handlers);
   const shutDown = () => {
     agent.stop().then(
       () => process.exit(0),

@@ -7,13 +7,16 @@ import { Backoff } from '../../operator/mind/backoff.js';
 import { PROTECTION_TABLE } from '../../operator/mind/protection.js';
 import { decide } from '../../operator/mind/table.js';
 import { agentStart, agentStop } from './agent-api.js';
+import type { ControllerStatus } from './controller-api.js';
 import { HOST_TABLE, protectionInput, type HostAction, type HostOrder } from './decide.js';
 import { LocalError, messageOf } from './errors.js';
 import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
+import { lastWords } from './last-words.js';
 import { hostOf, type HostLayout } from './layout.js';
 import { observePair, type HostView } from './observe.js';
 import { startController } from './pair.js';
+import { serveUnix } from './routes.js';
 import { loadDesired, loadPair, type Desired, type Pair } from './settings.js';
 
 const TICK_MS = 200;
@@ -31,11 +34,18 @@ export class Controller {
   readonly #busy = new Map<string, string>();
   readonly #deadSinceMs = new Map<string, number>();
   readonly #said = new Map<string, string>();
+  #row = { reason: 'Begun', words: 'the controller has just begun' };
+  #failure: ControllerStatus['failure'] = null;
 
   constructor(
     private readonly pair: Pair,
     private readonly now: () => number = () => performance.now(),
   ) {}
+
+  /** For GET /status. */
+  status(): ControllerStatus {
+    return { ...this.#row, failure: this.#failure };
+  }
 
   async tick(): Promise<void> {
     const { layout } = this.pair;
@@ -58,6 +68,7 @@ export class Controller {
       boot: () => bootHost(this.pair.layout, host),
       clean: () => agentStop(host),
     };
+    if (row.action === 'clean') this.#mourn(host, view);
     if (row.action !== 'none') this.#order(host, row.reason, act[row.action]);
   }
 
@@ -74,7 +85,11 @@ export class Controller {
       }),
     );
     this.#tell('pair', row.reason, null, row.words);
-    if (row.reason === 'Protected') this.#backoff.success();
+    this.#row = { reason: row.reason, words: row.words };
+    if (row.reason === 'Protected') {
+      this.#backoff.success();
+      this.#failure = null;
+    }
     if (row.action !== 'startBackup') return;
     const owner = views.find((view) => view.kind === 'alone');
     const spare = views.find((view) => view.kind === 'idle' && !this.#busy.has(view.name));
@@ -92,12 +107,32 @@ export class Controller {
     act()
       .catch((error: unknown) => {
         const cure = error instanceof LocalError && error.cure !== undefined ? ` ${error.cure}` : '';
-        appendEvent(this.pair.layout.events, 'OrderFailed', host.name, `${what}: ${messageOf(error)}${cure}`);
+        const text = `${messageOf(error)}${cure}`;
+        if (what === BACKUP_ORDERED) this.#failed(host, text);
+        appendEvent(this.pair.layout.events, 'OrderFailed', host.name, `${what}: ${text}`);
       })
       .finally(() => this.#busy.delete(host.name))
       .catch((error: unknown) => {
         crash(error);
       });
+  }
+
+  /** A backup that has ended, as it was not asked to, says why. */
+  #mourn(host: HostLayout, { agent }: HostView): void {
+    const ended = agent?.incarnation;
+    if (ended?.role !== 'backup') return;
+    lastWords(ended.dir, 'sidecar').then(
+      (said) => {
+        this.#failed(host, `${ended.reason ?? 'it ended'}: ${said}`);
+      },
+      (error: unknown) => {
+        this.#failed(host, `${ended.reason ?? 'it ended'} (${messageOf(error)})`);
+      },
+    );
+  }
+
+  #failed(host: HostLayout, text: string): void {
+    this.#failure = { at: new Date().toISOString(), host: host.name, text };
   }
 
   #deadForMs(view: HostView): number {
@@ -145,6 +180,11 @@ async function main(): Promise<void> {
   process.on('SIGTERM', () => process.exit(0));
   const pair = await loadPair(process.argv[2] ?? '');
   const controller = new Controller(pair);
+  await serveUnix(pair.layout.controllerSocket, {
+    'GET /status': () => Promise.resolve(controller.status()),
+  }).catch((error: unknown) => {
+    process.stderr.write(`controller: nobody can ask it: ${messageOf(error)}\n`);
+  });
   while (process.connected) {
     await controller.tick();
     await sleep(TICK_MS);

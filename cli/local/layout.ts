@@ -40,6 +40,7 @@ export interface PairLayout {
   readonly events: string;
   readonly controllerPid: string;
   readonly controllerLog: string;
+  readonly controllerSocket: string;
   readonly tlsDir: string;
   readonly bridgeNetns: string;
   readonly client: { readonly netns: string; readonly ip: string };
@@ -94,6 +95,7 @@ export function pairLayout(name: string, hostCount = 2): PairLayout {
     events: join(dir, 'events.jsonl'),
     controllerPid: join(dir, 'controller.pid'),
     controllerLog: join(dir, 'controller.log'),
+    controllerSocket: join(dir, 'controller.sock'),
     tlsDir: join(dir, 'tls'),
     bridgeNetns: `lockstep-${name}-bridge`,
     client: { netns: `lockstep-${name}-client`, ip: `${SUBNET}.3` },

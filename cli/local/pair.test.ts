@@ -20,6 +20,7 @@ import { run } from './run.js';
 import { loadDesired, saveDesired, saveSettings } from './settings.js';
 import { sessionShare } from './share.js';
 import { instructionsOf, requireStarted } from './started.js';
+import { pairStatus } from './status.js';
 import { startFirst } from './vm.js';
 import { callUnix } from './unix-http.js';
 
@@ -310,6 +311,25 @@ describe('a local pair', function () {
       const view = await observeHost(b);
       return view.kind === 'backup' && view.agent?.incarnation?.nonce !== first;
     });
+  });
+
+  it('says in its status why no backup comes', async () => {
+    await startFirst(a);
+    const why = async () => (await pairStatus({ layout, settings })).whyNoBackup;
+    expect(await why()).to.equal(null);
+    await saveDesired(layout, { protected: true, poweredOff: ['b'] });
+    await cutPower(layout, b);
+    await until(async () => (await why())?.includes('no other host is free') === true);
+    await saveDesired(layout, { protected: true, poweredOff: [] });
+    await untilKind(b, 'backup');
+    const { incarnation } = await agentStatus(b);
+    await writeFile(join(incarnation?.dir ?? '', 'sidecar.log'), 'the clone was given up\n');
+    process.kill(incarnation?.sidecarPid ?? 0, 'SIGKILL');
+    await until(async () =>
+      /on host b at .*, failed: sidecar was killed by SIGKILL: the clone was given up$/.test(
+        (await why()) ?? '',
+      ),
+    );
   });
 
   it('does not make a backup while the VM is protected', async () => {

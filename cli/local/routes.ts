@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server's side of unix-http.ts.
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { LocalError, messageOf } from './errors.js';
 
@@ -62,4 +64,12 @@ export function routes(handlers: Readonly<Record<string, Handler>>): RequestList
       (error: unknown) => response.destroy(error instanceof Error ? error : undefined),
     );
   };
+}
+
+/** Serves `handlers` on a unix socket, which takes the place of whatever is there. */
+export async function serveUnix(socket: string, handlers: Readonly<Record<string, Handler>>): Promise<void> {
+  await rm(socket, { force: true });
+  const server = createServer(routes(handlers));
+  server.listen(socket);
+  await once(server, 'listening');
 }

@@ -2,6 +2,7 @@
 // The pair's state as people and scripts see it.
 import { leadOf } from '../../operator/mind/sides.js';
 import { DEFAULT_LIMITS, type Limits } from '../../sidecar/protocol/limits.js';
+import { controllerStatus, whyNoBackup } from './controller-api.js';
 import { observePair, type HostKind, type HostView } from './observe.js';
 import { runningFrom } from './processes.js';
 import { loadDesired, type Pair } from './settings.js';
@@ -44,6 +45,8 @@ export interface PairStatus {
   readonly backup: string | null;
   /** How far the backup is behind; a level, as the number itself moves all the time. Null without a backup. */
   readonly lag: LagLevel | null;
+  /** Not null: protection is wanted and not there; what the controller does about it, and how it failed last. */
+  readonly whyNoBackup: string | null;
   /** Not null: why the lease store can't be relied on just now. An owner runs on; without one, nobody goes live. */
   readonly leaseTrouble: string | null;
   readonly lastFailover: { readonly at: string; readonly goLiveMs: number } | null;
@@ -105,18 +108,22 @@ export function wordsOf(views: readonly HostView[], leaseTrouble: string | null)
 
 export async function pairStatus(pair: Pair): Promise<PairStatus> {
   const { layout } = pair;
-  const [views, desired, controller] = await Promise.all([
+  const [views, desired, controller, mind] = await Promise.all([
     observePair(layout.hosts),
     loadDesired(layout),
     runningFrom(layout.controllerPid),
+    controllerStatus(layout),
   ]);
   const owners = views.filter(isOwner);
   const backup = views.find((view) => view.kind === 'backup');
   const numbers = owners[0]?.sidecar?.numbers;
   const leaseTrouble = leaseTroubleOf(views, owners[0]);
+  const words = wordsOf(views, leaseTrouble);
+  const isMissed = desired.protected && words.status !== 'Protected' && mind !== null;
   return {
     pair: layout.name,
-    ...wordsOf(views, leaseTrouble),
+    ...words,
+    whyNoBackup: isMissed ? whyNoBackup(mind) : null,
     protectionWanted: desired.protected,
     controllerRuns: controller !== undefined,
     epoch: owners[0]?.sidecar?.epoch ?? null,

@@ -50,6 +50,7 @@ export function statusText(status: PairStatus): string {
     `pair '${status.pair}': ${status.status}${why === '' ? '' : ` (${why})`}`,
     `guest ${guest.ip}, Redis on port ${guest.redisPort}; protection is ${status.protectionWanted ? 'on' : 'off'}`,
     ...(notes.length === 0 ? [] : [notes.join('; ')]),
+    ...(status.whyNoBackup === null ? [] : [`no backup: ${status.whyNoBackup}`]),
     '',
     table([
       ['HOST', 'ADDRESS', 'IS', 'PHASE', 'EPOCH', 'INCARNATION'],
