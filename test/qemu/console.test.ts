@@ -12,7 +12,9 @@ import { suiteWithPair } from './support/suite.js';
 import { until } from './support/wait.js';
 
 const RERUN = 'npx mocha --timeout 600000 build/test/qemu/console.test.js';
-/** The guest writes a line every 50 ms; so many replies take some seconds. */
+/** The guest writes a line each millisecond. */
+const FLOOD = { append: 'lockstep.tick_ms=1' };
+/** So many replies take some seconds. */
 const REPLIES = 500;
 const REPLIES_MS_MAX = 60_000;
 
@@ -53,7 +55,7 @@ describe("a guest's console", () => {
   describe('that is kept in a full folder', () => {
     const layout = pairLayout('fullfolder');
     after(() => dropSmallFolders(layout));
-    const suite = suiteWithPair(layout.name, RERUN, { prepare: useSmallFolders });
+    const suite = suiteWithPair(layout.name, RERUN, { prepare: useSmallFolders, machine: FLOOD });
 
     it('does not reach the guest, whichever side it is', async () => {
       const { pair } = suite;
