@@ -83,6 +83,7 @@ describe("a guest's console", () => {
   describe('that somebody does not read', () => {
     const suite = suiteWithPair('mutereader', RERUN, {
       qemuBinary: join(REPO, 'test/qemu/support/console-socket.sh'),
+      machine: FLOOD,
     });
 
     it('does not reach the guest, nor when the reader leaves', async () => {
