@@ -3,7 +3,7 @@
 import { kubectl } from '../../bed/kubectl.js';
 import { podProcesses, signalProcess } from '../../bed/faults.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
-import { get, list, type KubeObject } from './kube.js';
+import { get, list, remove, type KubeObject } from './kube.js';
 import type { Pod } from './vm.js';
 
 const SELECTOR = 'app.kubernetes.io/component=operator';
@@ -40,8 +40,12 @@ export async function signalOperator(pod: Pod, signal: string): Promise<void> {
   if (process !== null) await signalProcess(process.node, process.pid, signal);
 }
 
+/** All of them at once. Their pods go, too: kubelet's pause before it starts a container again grows with each kill. */
 export async function killOperators(): Promise<void> {
-  for (const pod of await operatorPods()) await signalOperator(pod, 'KILL');
+  for (const pod of await operatorPods()) {
+    await signalOperator(pod, 'KILL');
+    await remove('pod', pod.metadata.name, RELEASE_NAMESPACE, { force: true });
+  }
 }
 
 export async function operatorsReady(): Promise<void> {
