@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalError } from '../../cli/local/errors.js';
 import { onNode, useEnvironment } from '../../test/cluster/bed/command.js';
 import { killNode, startNode } from '../../test/cluster/bed/faults.js';
+import { nodesReady } from '../../test/cluster/bed/kind.js';
 import { kubectl } from '../../test/cluster/bed/kubectl.js';
 import { RELEASE_NAMESPACE } from '../../test/cluster/bed/product.js';
 import { GuardedVm } from '../../test/cluster/e2e/support/guarded.js';
@@ -15,7 +16,6 @@ const VM = 'bench';
 const ADDRESS = '10.99.0.120';
 const METRICS_PORT = 8080;
 const MS_PER_HOUR = 3_600_000;
-const READY_TIMEOUT_S = 120;
 /** As the issue has it: first protection within two minutes. */
 const PROTECTED_AIM_S = 120;
 
@@ -55,8 +55,7 @@ async function round(meanwhile: () => Promise<void>): Promise<Round> {
       return { protectedS, gapMs, mendedS: secondsSince(killedAt) };
     } finally {
       await startNode(before.primary.node);
-      const ready = ['wait', '--for=condition=Ready', 'nodes', '--all', `--timeout=${READY_TIMEOUT_S}s`];
-      await kubectl(ready, { timeoutMs: (READY_TIMEOUT_S + 10) * 1000 });
+      await nodesReady();
     }
   } finally {
     await vm.finish();

@@ -7,6 +7,7 @@ import type { Client } from '../../../../cli/demo/client.js';
 import { GUEST_PORTS } from '../../../../cli/local/layout.js';
 import { run } from '../../../../cli/local/run.js';
 import { killNode, startNode } from '../../bed/faults.js';
+import { nodesReady } from '../../bed/kind.js';
 import { kubectl } from '../../bed/kubectl.js';
 import { attachClient, detachClient, nameNetworkOf } from '../../bed/network.js';
 import { RELEASE, RELEASE_NAMESPACE } from '../../bed/product.js';
@@ -180,9 +181,7 @@ describe('the first day', function () {
   itOnBed('the node comes back: nothing of the lost sides is left on it', async () => {
     await startNode(killed ?? '');
     killed = undefined;
-    await kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=120s'], {
-      timeoutMs: 130_000,
-    });
+    await nodesReady();
     for (const vm of [database, web]) {
       await vm.untilOnly(REMOVED_MS_MAX, 2);
       expect((await vm.read())?.status?.status).to.equal('Protected');

@@ -7,7 +7,7 @@ import { kubectl } from '../../bed/kubectl.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
 import { CONTROL_PLANE } from '../../bed/settings.js';
 import { GuardedVm, type Pair } from '../support/guarded.js';
-import { get, list, remove, type KubeObject } from '../support/kube.js';
+import { get, list, remove, rolledOut, type KubeObject } from '../support/kube.js';
 import { measured } from '../support/measured.js';
 import { killOperators, leader, operatorPods, operatorsReady, signalOperator } from '../support/operators.js';
 import { kill } from '../support/processes.js';
@@ -81,8 +81,7 @@ describeOnBed('without', function () {
     const nodes = [before.primary.node, before.backup.node];
     for (const { metadata, spec } of handlers)
       if (nodes.includes(spec.nodeName ?? '')) await remove('pod', metadata.name, 'kubevirt');
-    const rollout = ['rollout', 'status', 'daemonset/virt-handler', '-n', 'kubevirt', '--timeout=180s'];
-    await kubectl(rollout, { timeoutMs: 190_000 });
+    await rolledOut('daemonset/virt-handler', 'kubevirt');
     await guarded.serves();
     await guarded.expectUnchanged(before);
   });

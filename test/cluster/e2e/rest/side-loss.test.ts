@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that can end one side, once for each side. The client's one connection goes on through all of it.
 import { killNode, startNode } from '../../bed/faults.js';
-import { kubectl } from '../../bed/kubectl.js';
+import { nodesReady } from '../../bed/kind.js';
 import { GuardedVm } from '../support/guarded.js';
 import { remove } from '../support/kube.js';
 import { measured } from '../support/measured.js';
@@ -21,8 +21,7 @@ interface Loss {
 
 async function nodeBack({ node }: Side): Promise<void> {
   await startNode(node);
-  const condition = ['--for=condition=Ready', `node/${node}`, '--timeout=120s'];
-  await kubectl(['wait', ...condition], { timeoutMs: 130_000 });
+  await nodesReady();
 }
 
 const deletePod =

@@ -6,7 +6,7 @@ import { until } from '../../../qemu/support/wait.js';
 import { kubectl } from '../../bed/kubectl.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
 import { WORKER_NAMES } from '../../bed/settings.js';
-import { applyObject, get, list, type KubeObject } from '../support/kube.js';
+import { applyObject, get, list, rolledOut, type KubeObject } from '../support/kube.js';
 import { operatorsReady } from '../support/operators.js';
 import { ownNetwork, TestVm, words, manifest, type Ftvm, type Pod } from '../support/vm.js';
 import { describeOnBed, theWorld } from '../support/world.js';
@@ -130,9 +130,7 @@ const isGuest = (argv: readonly string[]): boolean =>
 
 async function scale(what: string, replicas: number): Promise<void> {
   await kubectl(['scale', what, '-n', RELEASE_NAMESPACE, `--replicas=${replicas}`]);
-  await kubectl(['rollout', 'status', what, '-n', RELEASE_NAMESPACE, '--timeout=180s'], {
-    timeoutMs: 190_000,
-  });
+  await rolledOut(what, RELEASE_NAMESPACE);
   if (replicas > 0) return;
   const component = what.endsWith('redis') ? 'redis' : 'operator';
   await until(`${what} is gone`, TOLD_MS_MAX, async () => {

@@ -64,3 +64,11 @@ export async function remove(
     ...how,
   ]);
 }
+
+const ROLLOUT_TIMEOUT_S = 180;
+
+/** Waits until all pods of a Deployment, StatefulSet or DaemonSet (`KIND/NAME`) are as it wants them. */
+export async function rolledOut(what: string, namespace: string): Promise<void> {
+  const rollout = ['rollout', 'status', what, '-n', namespace, `--timeout=${ROLLOUT_TIMEOUT_S}s`];
+  await kubectl(rollout, { timeoutMs: (ROLLOUT_TIMEOUT_S + 10) * 1000 });
+}

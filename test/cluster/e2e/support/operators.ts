@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operator's pods, and what is done to them.
-import { kubectl } from '../../bed/kubectl.js';
 import { podProcesses, signalProcess } from '../../bed/faults.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
-import { get, list, remove, type KubeObject } from './kube.js';
+import { get, list, remove, rolledOut, type KubeObject } from './kube.js';
 import type { Pod } from './vm.js';
 
 const SELECTOR = 'app.kubernetes.io/component=operator';
@@ -48,7 +47,5 @@ export async function killOperators(): Promise<void> {
   }
 }
 
-export async function operatorsReady(): Promise<void> {
-  const what = ['rollout', 'status', 'deployment/lockstep-operator', '-n', RELEASE_NAMESPACE];
-  await kubectl([...what, '--timeout=180s'], { timeoutMs: 190_000 });
-}
+export const operatorsReady = (): Promise<void> =>
+  rolledOut('deployment/lockstep-operator', RELEASE_NAMESPACE);
