@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import type { Context } from 'mocha';
 import { pairLayout } from '../../../cli/local/layout.js';
 import { takeDown } from '../../../cli/local/pair.js';
-import { keepLogs, tellFailure } from '../support/failure.js';
+import { tellFailure } from '../support/failure.js';
 import { leftoversOf } from '../support/leftovers.js';
 import { Outcomes } from './outcomes.js';
 import { ROWS } from './rows.js';
@@ -31,7 +31,7 @@ describe('fault matrix', function () {
     stage?.loaded(false);
     if (test?.state !== 'failed') return;
     outcomes.failed(test.title, test.err?.message ?? 'failed');
-    tellFailure(await keepLogs(layout, test.title), `${RERUN}${JSON.stringify(test.title)}`);
+    await tellFailure(layout, test.title, `${RERUN}${JSON.stringify(test.title)}`);
     await stage?.down();
     stage = undefined;
   });

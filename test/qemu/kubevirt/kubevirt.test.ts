@@ -16,7 +16,7 @@ import { makeCa, makeHostCertificate, OPERATOR_URI, type Pair } from '../../../s
 import type { ChannelTls } from '../../../sidecar/io/channel/tls.js';
 import { PORTS } from '../../../sidecar/kubevirt/config.js';
 import type { VmiStatus } from '../../../sidecar/observe/status-schema.js';
-import { keepLogs, tellFailure } from '../support/failure.js';
+import { tellFailure } from '../support/failure.js';
 import { guestStarts, orderGuest } from '../support/guest.js';
 import { leftoversOf } from '../support/leftovers.js';
 import { until } from '../support/wait.js';
@@ -152,7 +152,7 @@ describe('a VM in launcher pods', function () {
     cluster = await Cluster.up();
   });
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed') tellFailure(await keepLogs(layout, 'pods'), RERUN);
+    if (this.currentTest?.state === 'failed') await tellFailure(layout, 'pods', RERUN);
   });
   after(async () => {
     await cluster.down();

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a failed test leaves to whoever looks for the reason.
-import { keepLogs as keep } from '../../../cli/local/kept-logs.js';
+import { keepLogs } from '../../../cli/local/kept-logs.js';
 import type { PairLayout } from '../../../cli/local/layout.js';
+import { sceneOf } from './scene.js';
 
-/** Copies run folder and rings of a pair, and returns where they are. */
-export const keepLogs = (layout: PairLayout, test: string): Promise<string> =>
-  keep(layout, 'test-failures', test);
+/** In front of each line: by it .ci/run finds them in its log, and shows them again in its end. */
+const MARK = '    | ';
 
-/** Tells where the logs are, and how to run the test again. */
-export function tellFailure(kept: string, rerun: string): void {
-  process.stderr.write(
-    `    logs kept in ${kept}\n` +
-      `    look into a ring: node build/cli/main.js log dump ${kept}/*.ring\n` +
-      `    run it again: ${rerun}\n`,
-  );
+/** Tells what the pair looks like, where its logs and rings are kept, and how to run the test again. */
+export async function tellFailure(layout: PairLayout, test: string, rerun: string): Promise<void> {
+  const scene = await sceneOf(layout);
+  const kept = await keepLogs(layout, 'test-failures', test);
+  const lines = [
+    `FAILED: ${test}`,
+    ...scene,
+    `logs kept in ${kept}`,
+    `look into a ring: node build/cli/main.js log dump ${kept}/*.ring`,
+    `run it again: ${rerun}`,
+  ];
+  process.stderr.write(lines.map((line) => `${MARK}${line}\n`).join(''));
 }

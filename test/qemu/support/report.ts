@@ -6,7 +6,7 @@ import { messageOf } from '../../../cli/local/errors.js';
 import type { PairLayout } from '../../../cli/local/layout.js';
 import { takeDown } from '../../../cli/local/pair.js';
 import { run } from '../../../cli/local/run.js';
-import { keepLogs, tellFailure } from './failure.js';
+import { tellFailure } from './failure.js';
 
 export const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -45,7 +45,7 @@ export async function longRun(layout: PairLayout, rerun: string, body: () => Pro
     await Promise.race([body(), interruption()]);
   } catch (error) {
     say(`failed: ${messageOf(error)}`);
-    tellFailure(await keepLogs(layout, 'report'), rerun);
+    await tellFailure(layout, 'report', rerun);
     process.exitCode = 1;
   } finally {
     await takeDown(layout);

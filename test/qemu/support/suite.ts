@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import type { Context } from 'mocha';
 import { pairLayout } from '../../../cli/local/layout.js';
 import { takeDown } from '../../../cli/local/pair.js';
-import { keepLogs, tellFailure } from './failure.js';
+import { tellFailure } from './failure.js';
 import { leftoversOf } from './leftovers.js';
 import { TestPair, type TestPairChoice } from './pair.js';
 
@@ -24,13 +24,13 @@ export function suiteWithPair(name: string, rerun: string, choice: TestPairChoic
     try {
       pair = await TestPair.up(name, choice);
     } catch (error) {
-      tellFailure(await keepLogs(layout, 'up'), rerun);
+      await tellFailure(layout, 'up', rerun);
       throw error;
     }
   });
   afterEach(async function (this: Context) {
     const test = this.currentTest;
-    if (test?.state === 'failed') tellFailure(await keepLogs(layout, test.title), rerun);
+    if (test?.state === 'failed') await tellFailure(layout, test.title, rerun);
   });
   after(`takes pair '${name}' down`, async () => {
     await takeDown(layout);
