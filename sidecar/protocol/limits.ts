@@ -29,8 +29,14 @@ export interface Limits {
   readonly lagNoteMs: Millis;
   /** Lag above this slows the guest down, unless it shrinks fast enough by itself. */
   readonly lagBoundMs: Millis;
-  /** A backup that replays nothing for so long although it has log is stuck. */
+  /** An engine that shows no sign of life for so long stands still. */
   readonly stuckAfterMs: Millis;
+  /**
+   * A backup that takes up no event for so long although it has log is stuck. Much longer: one event may be 27 million
+   * instructions (a boot's, between two ticks of its timer), which took a second each on a host with forty processes
+   * waiting for its two cores. Who gives such a backup up too early ends a VM that is about to go live.
+   */
+  readonly replayStuckAfterMs: Millis;
   /** Distance in time of two samples of the log's head, as long as there is room for them. */
   readonly lagSampleMs: Millis;
   /** Beyond it every second one goes, and their distance doubles. */
@@ -108,6 +114,7 @@ export const DEFAULT_LIMITS: Limits = {
   lagNoteMs: 100,
   lagBoundMs: 1_000,
   stuckAfterMs: 3_000,
+  replayStuckAfterMs: 10_000,
   lagSampleMs: 10,
   lagSamplesMax: 8_192,
   paceStepMs: 100,
@@ -161,6 +168,7 @@ const RELATIONS: readonly (readonly [string, (l: Limits) => boolean])[] = [
   ['lagNoteMs < lagBoundMs', (l) => l.lagNoteMs < l.lagBoundMs],
   ['lagBoundMs < lagSampleMs * lagSamplesMax', (l) => l.lagBoundMs < l.lagSampleMs * l.lagSamplesMax],
   ['deadAfterMs < stuckAfterMs', (l) => l.deadAfterMs < l.stuckAfterMs],
+  ['stuckAfterMs <= replayStuckAfterMs', (l) => l.stuckAfterMs <= l.replayStuckAfterMs],
   [
     'paceStepPermille <= paceMaxPermille < 1000',
     (l) => l.paceStepPermille <= l.paceMaxPermille && l.paceMaxPermille < 1000,

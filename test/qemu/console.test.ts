@@ -7,7 +7,7 @@ import type { Client } from '../../cli/demo/client.js';
 import { pairLayout, REPO, type HostLayout } from '../../cli/local/layout.js';
 import { dropSmallFolders, fill, makeRoom, useSmallFolders } from './support/folder.js';
 import { muteConsole, muteScreen } from './support/mute-reader.js';
-import type { Side, TestPair } from './support/pair.js';
+import { PATIENT, type Side, type TestPair } from './support/pair.js';
 import { suiteWithPair } from './support/suite.js';
 import { until } from './support/wait.js';
 
@@ -55,7 +55,11 @@ describe("a guest's console", () => {
   describe('that is kept in a full folder', () => {
     const layout = pairLayout('fullfolder');
     after(() => dropSmallFolders(layout));
-    const suite = suiteWithPair(layout.name, RERUN, { prepare: useSmallFolders, machine: FLOOD });
+    const suite = suiteWithPair(layout.name, RERUN, {
+      prepare: useSmallFolders,
+      machine: FLOOD,
+      sidecarOverrides: PATIENT,
+    });
 
     it('does not reach the guest, whichever side it is', async () => {
       const { pair } = suite;
@@ -84,6 +88,7 @@ describe("a guest's console", () => {
     const suite = suiteWithPair('mutereader', RERUN, {
       qemuBinary: join(REPO, 'test/qemu/support/console-socket.sh'),
       machine: FLOOD,
+      sidecarOverrides: PATIENT,
     });
 
     it('does not reach the guest, nor when the reader leaves', async () => {

@@ -8,7 +8,7 @@ import { sidecarReset } from '../../cli/local/sidecar-api.js';
 import type { PairStatus } from '../../cli/local/status.js';
 import { failoverCycle } from './support/cycle.js';
 import { guestStarts, orderGuest } from './support/guest.js';
-import { TICK_MS, type Side } from './support/pair.js';
+import { PATIENT, TICK_MS, type Side } from './support/pair.js';
 import { suiteWithPair } from './support/suite.js';
 import { until } from './support/wait.js';
 
@@ -25,6 +25,7 @@ const sameSides = ({ status, epoch, hosts }: PairStatus) => ({
 
 describe('a guest that starts anew', () => {
   const suite = suiteWithPair('reboot', RERUN, {
+    sidecarOverrides: PATIENT,
     machine: { append: `lockstep.tick_ms=${TICK_MS} panic=-1` },
   });
 

@@ -10,6 +10,7 @@ export const SIM_LIMITS: Partial<Limits> = {
   lagBoundMs: 400,
   lagSamplesMax: 48,
   stuckAfterMs: 1_400,
+  replayStuckAfterMs: 1_400,
   paceStepPermille: 50,
   paceSettleMs: 1_600,
   paceWindowMs: 400,

@@ -420,7 +420,7 @@ describe('fault matrix', () => {
 
     it('a clone that takes longer to load than replay may stand still: protected all the same', async () => {
       const s = await Scenario.alone();
-      s.world.cloneExtraMs = s.world.limits.stuckAfterMs + 200;
+      s.world.cloneExtraMs = s.world.limits.replayStuckAfterMs + 200;
       s.join();
       s.until(s.primary, 'protected');
     });

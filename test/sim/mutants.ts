@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'stuck-not-seen',
     without: 'a backup that replays nothing is found out',
     file: 'backup/stuck.js',
-    find: 'return now - this.#movedAt > this.#limits.stuckAfterMs;',
+    find: 'return now - this.#movedAt > this.#limits.replayStuckAfterMs;',
     replace: 'return false;',
   },
   {

@@ -175,7 +175,7 @@ describe('backup', () => {
     s.event({ type: 'received', link: 1, lsn: 200, end: false });
     s.frame({ type: 'handover', reason: 'userAction' });
     s.event({ type: 'consumed', lsn: 190 });
-    s.pass(3 * CONFIG.limits.stuckAfterMs);
+    s.pass(3 * CONFIG.limits.replayStuckAfterMs);
     expect(s.of('end')).to.have.length(0);
     expect(s.sidecar.status.phase).to.equal('claiming');
   });
@@ -184,7 +184,7 @@ describe('backup', () => {
     const s = new Story();
     s.claim();
     s.event({ type: 'consumed', lsn: 150 });
-    s.pass(3 * CONFIG.limits.stuckAfterMs);
+    s.pass(3 * CONFIG.limits.replayStuckAfterMs);
     expect(s.of('end').map((effect) => effect.reason)).to.deep.equal(['stuck']);
   });
 

@@ -19,7 +19,7 @@ export class StuckWatch {
       this.#consumed = consumed;
       this.#movedAt = now;
     }
-    return now - this.#movedAt > this.#limits.stuckAfterMs;
+    return now - this.#movedAt > this.#limits.replayStuckAfterMs;
   }
 
   restart(now: Millis): void {

@@ -20,6 +20,9 @@ import { until } from './wait.js';
 /** The guest's console says something this often, so that two sides' consoles soon have much to compare. */
 export const TICK_MS = 50;
 
+/** For tests that are not about detection: a machine that stands still for a second is not taken for a dead host. */
+export const PATIENT = { limits: { deadAfterMs: 2_000 } };
+
 const GUEST_READY_MS_MAX = 120_000;
 const PROTECTED_MS_MAX = 120_000;
 const TAKE_OVER_MS_MAX = 60_000;
