@@ -20,9 +20,9 @@ const PREFIX = 'localhost/lockstep';
 export const RELEASE = 'lockstep';
 export const RELEASE_NAMESPACE = 'lockstep-system';
 
-/** The lease store stands on the control plane (test/cluster/values.yaml). */
+/** Only VMs keep off the control plane: the lease store stands there (test/cluster/values.yaml), and it is prepared as all nodes. */
 const nodesOf = (target: ProductTarget): readonly string[] =>
-  target === 'redis' ? NODE_NAMES : WORKER_NAMES;
+  target === 'sidecar' ? WORKER_NAMES : NODE_NAMES;
 
 /** A reference that changes with what is in the image: a new build is a new tag, and a pod of it a new pod. Pure. */
 export const referenceOf = (target: ProductTarget, id: string): string =>
