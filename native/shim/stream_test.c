@@ -24,6 +24,7 @@
 
 /* More than any socket buffer holds. */
 enum { CASE_SECONDS = 60, MESSAGE_BYTES = 40000, MESSAGES = 200, PAGE_BYTES = 4096 };
+enum { NICE_MAX = 19 }; /* nobody is nicer: where the tests themselves run so, it matters */
 #define STREAM_BYTES ((uint64_t)MESSAGES * MESSAGE_BYTES)
 
 _Thread_local bool shim_in_main_thread;
@@ -161,7 +162,8 @@ static void *save(void *argument)
     }
     /* A thread of QEMU's own comes after the guest from its first page on; a main thread stays. */
     int nicer = gettid() == getpid() ? 0 : 10;
-    CHECK(getpriority(PRIO_PROCESS, 0) == nice_before + nicer);
+    int nice_after = nice_before + nicer;
+    CHECK(getpriority(PRIO_PROCESS, 0) == (nice_after < NICE_MAX ? nice_after : NICE_MAX));
     close_as_qemu(saving->faults);
     return NULL;
 }
