@@ -161,30 +161,33 @@ describe('a local pair', function () {
     expect((await failure(() => bringUp({ layout, settings }, quiet))).message).to.include('is up already');
   });
 
-  it('is changed by one verb at a time, and the others say who is at it', async () => {
-    await withLock(pairClaim(layout, "'lockstep up'"), async () => {
-      for (const verb of [['protect'], ['down', '--yes']]) {
-        const args = [join(REPO, 'build/cli/main.js'), ...verb, '--pair', layout.name];
-        const { message } = await failure(() => run(process.execPath, args));
-        expect(message).to.match(
-          new RegExp(
-            `lockstep: pair '${layout.name}' is in the hands of 'lockstep up', process ${process.pid}`,
-          ),
+  const CHANGES = ['protect', 'down --yes', 'kill-host a --yes', 'start-host a', 'cold-start a --yes'];
+  for (const verb of CHANGES) {
+    it(`is changed by one verb at a time: '${verb}' says who is at it, and changes nothing`, async () => {
+      const main = join(REPO, 'build/cli/main.js');
+      await withLock(pairClaim(layout, "'lockstep up'"), async () => {
+        const { message } = await failure(() =>
+          run(process.execPath, [main, ...verb.split(' '), '--pair', layout.name]),
         );
-      }
+        expect(message).to.include(
+          `lockstep: pair '${layout.name}' is in the hands of 'lockstep up', process ${process.pid}`,
+        );
+      });
+      expect(await loadDesired(layout)).to.include({ protected: false });
+      expect((await observeHost(a)).kind).to.equal('idle');
     });
-    expect((await loadDesired(layout)).protected).to.equal(false);
-    expect((await observeHost(a)).kind).to.equal('idle');
-  });
+  }
 
-  it('is not ended by a verb that could not ask', async () => {
-    const main = join(REPO, 'build/cli/main.js');
-    for (const verb of [['down'], ['kill-host', 'a'], ['cold-start', 'a'], ['test-failover']]) {
-      const { message } = await failure(() => run(process.execPath, [main, ...verb, '--pair', layout.name]));
+  for (const verb of ['down', 'kill-host a', 'cold-start a', 'test-failover']) {
+    it(`is not ended by a verb that could not ask: '${verb}'`, async () => {
+      const main = join(REPO, 'build/cli/main.js');
+      const { message } = await failure(() =>
+        run(process.execPath, [main, ...verb.split(' '), '--pair', layout.name]),
+      );
       expect(message).to.include(" There is no terminal to ask that on.\nSay that it is meant: '--yes'.");
-    }
-    expect((await observeHost(a)).kind).to.equal('idle');
-  });
+      expect((await observeHost(a)).kind).to.equal('idle');
+    });
+  }
 
   it('is made anew over ruins without life', async () => {
     await killController();

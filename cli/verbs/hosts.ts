@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { LocalError } from '../local/errors.js';
 import { bootHost, cutPower, hasPower } from '../local/hosts.js';
-import { hostOf } from '../local/layout.js';
+import { hostOf, type HostLayout } from '../local/layout.js';
+import { pairClaim, withLock } from '../local/lock.js';
 import { isTestGuest } from '../local/pair.js';
 import { loadDesired, loadPair, saveDesired, type Pair } from '../local/settings.js';
 import { coldStart } from '../local/vm.js';
@@ -25,27 +26,34 @@ interface KillOptions {
   readonly yes?: true;
 }
 
+/** What has become of it, in words. */
+async function kill(pair: Pair, host: HostLayout, staysOff: boolean): Promise<string> {
+  const { name } = host;
+  if (!(await hasPower(host))) {
+    if (!staysOff) throw new LocalError('HOST_DOWN', `host ${name} has no power already`);
+    await setPower(pair, name, true);
+    return `host ${name} had no power already, and stays so`;
+  }
+  await setPower(pair, name, staysOff);
+  await cutPower(pair.layout, host);
+  return `host ${name} is dead${staysOff ? ' and stays so' : '; it will be rebooted'}`;
+}
+
 async function killHost(name: string, options: KillOptions): Promise<void> {
   const pair = await loadPair(options.pair);
   const host = hostOf(pair.layout, name);
   await confirm(`Cut the power of host ${name}? All that runs on it dies at once.`, options.yes);
   const staysOff = options.stayOff === true;
-  if (!(await hasPower(host))) {
-    if (!staysOff) throw new LocalError('HOST_DOWN', `host ${name} has no power already`);
-    await setPower(pair, name, true);
-    print(`host ${name} had no power already, and stays so`);
-    return;
-  }
-  await setPower(pair, name, staysOff);
-  await cutPower(pair.layout, host);
-  print(`host ${name} is dead${staysOff ? ' and stays so' : '; it will be rebooted'}`);
+  print(await withLock(pairClaim(pair.layout, "'lockstep kill-host'"), () => kill(pair, host, staysOff)));
 }
 
 async function startHost(name: string, options: { readonly pair: string }): Promise<void> {
   const pair = await loadPair(options.pair);
   const host = hostOf(pair.layout, name);
-  await setPower(pair, name, false);
-  await bootHost(pair.layout, host);
+  await withLock(pairClaim(pair.layout, "'lockstep start-host'"), async () => {
+    await setPower(pair, name, false);
+    await bootHost(pair.layout, host);
+  });
   print(`host ${name} is up`);
 }
 
@@ -59,7 +67,9 @@ async function coldStartOn(name: string, options: ColdStartOptions): Promise<voi
   const pair = await loadPair(options.pair);
   const host = hostOf(pair.layout, name);
   await confirm('Start the VM from nothing? What it had in memory is lost.', options.yes);
-  const started = startedOn(pair.layout, host, await coldStart(pair, host));
+  // Held from the look at all hosts until one runs the VM: two at once would each see nothing run.
+  const status = await withLock(pairClaim(pair.layout, "'lockstep cold-start'"), () => coldStart(pair, host));
+  const started = startedOn(pair.layout, host, status);
   await waitMachine(started);
   if (isTestGuest(pair.settings.machine)) await waitGuest(started, options.timeout * 1000);
   print(`the VM runs on host ${name}, from a cold start`);
