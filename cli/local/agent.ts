@@ -8,7 +8,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRequestSchema, type AgentStatus, type StartRequest } from './agent-api.js';
-import { boundConsole } from './console-file.js';
+import { boundFile } from './bounded-file.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
 import { appendEvent } from './events.js';
 import { Incarnation, newNonce } from './incarnation.js';
@@ -22,7 +22,7 @@ import { shareSession } from './share.js';
 /** Folders of ended incarnations that are kept, for their logs. */
 const KEPT_INCARNATIONS = 6;
 const LOADING_POLL_MS = 50;
-const CONSOLE_LOOK_MS = 1000;
+const OUTPUT_LOOK_MS = 1000;
 
 export class Agent {
   #current: Incarnation | null = null;
@@ -46,8 +46,8 @@ export class Agent {
     this.#share(incarnation).catch((error: unknown) => {
       process.stderr.write(`agent: sharing processors: ${messageOf(error)}\n`);
     });
-    keepConsole(incarnation).catch((error: unknown) => {
-      process.stderr.write(`agent: keeping the console's file small: ${messageOf(error)}\n`);
+    keepOutputsSmall(incarnation).catch((error: unknown) => {
+      process.stderr.write(`agent: keeping console and logs small: ${messageOf(error)}\n`);
     });
     await incarnation.start();
     this.#tell('IncarnationStarted', `${request.role}, nonce ${plan.nonce}`);
@@ -104,10 +104,10 @@ export class Agent {
 }
 
 /** For as long as something writes to it. */
-async function keepConsole(incarnation: Incarnation): Promise<void> {
+async function keepOutputsSmall(incarnation: Incarnation): Promise<void> {
   while (!incarnation.ended) {
-    await boundConsole(incarnation.plan.serialFile);
-    await sleep(CONSOLE_LOOK_MS, undefined, { ref: false });
+    for (const file of incarnation.outputs) await boundFile(file);
+    await sleep(OUTPUT_LOOK_MS, undefined, { ref: false });
   }
 }
 

@@ -10,7 +10,7 @@ import { agentStart, agentStop } from './agent-api.js';
 import type { ControllerStatus } from './controller-api.js';
 import { HOST_TABLE, protectionInput, type HostAction, type HostOrder } from './decide.js';
 import { LocalError, messageOf } from './errors.js';
-import { appendEvent } from './events.js';
+import { appendEvent, boundTimeline } from './events.js';
 import { bootHost } from './hosts.js';
 import { lastWords } from './last-words.js';
 import { hostOf, type HostLayout } from './layout.js';
@@ -49,6 +49,7 @@ export class Controller {
 
   async tick(): Promise<void> {
     const { layout } = this.pair;
+    await boundTimeline(layout.events);
     const desired = await loadDesired(layout);
     const views = await observePair(layout.hosts);
     for (const view of views) this.#tellHost(view);

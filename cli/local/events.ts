@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pair's timeline: one JSON object a line, appended by whoever saw or did something.
 import { appendFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { z } from 'zod';
+import { FILE_BYTES_MAX, hasOutgrown, olderPart } from './bounded-file.js';
 import { messageOf, systemCode } from './errors.js';
 
 export const pairEventSchema = z.object({
@@ -40,15 +41,43 @@ function parsed(line: string): PairEvent[] {
   }
 }
 
-/** All events, oldest first. A last line that is still being written is left out. */
-export async function readEvents(file: string): Promise<PairEvent[]> {
-  let text: string;
+/**
+ * Keeps the timeline within twice its bound. Writers open it for each line, so that it can go as a whole, and no line is
+ * lost. Only one process may do that: the second would put a timeline just begun in the place of the older part.
+ */
+export async function boundTimeline(file: string, bytesMax = FILE_BYTES_MAX): Promise<void> {
+  if (await hasOutgrown(file, bytesMax)) await rename(file, olderPart(file));
+}
+
+/** `none` where there is no such file. */
+async function orNone<T>(read: Promise<T>, none: T): Promise<T> {
   try {
-    text = await readFile(file, 'utf8');
+    return await read;
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
+    if (systemCode(error) === 'ENOENT') return none;
     throw error;
   }
+}
+
+const inodeOf = (file: string): Promise<number | null> =>
+  orNone(
+    stat(file).then(({ ino }) => ino),
+    null,
+  );
+
+/** All that is kept, read anew when the timeline was moved away (boundTimeline) meanwhile. */
+async function textOf(file: string): Promise<string> {
+  for (;;) {
+    const before = await inodeOf(olderPart(file));
+    const text =
+      (await orNone(readFile(olderPart(file), 'utf8'), '')) + (await orNone(readFile(file, 'utf8'), ''));
+    if ((await inodeOf(olderPart(file))) === before) return text;
+  }
+}
+
+/** All events that are kept, oldest first. A last line that is still being written is left out. */
+export async function readEvents(file: string): Promise<PairEvent[]> {
+  const text = await textOf(file);
   const whole = text.slice(0, text.lastIndexOf('\n') + 1);
   return whole
     .split('\n')

@@ -11,7 +11,7 @@ import type { Phase } from '../../sidecar/protocol/status.js';
 import type { IncarnationStatus, StartRequest } from './agent-api.js';
 import { Child } from './child.js';
 import { LocalError, messageOf, systemCode } from './errors.js';
-import { lastWords } from './last-words.js';
+import { lastWords, logOf } from './last-words.js';
 import { callUnix } from './unix-http.js';
 
 const SIDECAR_READY_MS_MAX = 20_000;
@@ -54,6 +54,12 @@ export class Incarnation {
     readonly plan: IncarnationPlan,
     private readonly onEnd: (reason: string) => void,
   ) {}
+
+  /** What grows for as long as it runs: the guest's console, and what its processes say. */
+  get outputs(): string[] {
+    const { dir, serialFile } = this.plan;
+    return [serialFile, logOf(dir, 'sidecar'), logOf(dir, 'qemu')];
+  }
 
   get ended(): boolean {
     return this.#phase === 'ended';
@@ -132,7 +138,7 @@ export class Incarnation {
 
   #launch(name: 'sidecar' | 'qemu', command: readonly string[]): Child {
     const { dir } = this.plan;
-    const child = new Child(name, command, { cwd: dir, logFile: join(dir, `${name}.log`) });
+    const child = new Child(name, command, { cwd: dir, logFile: logOf(dir, name) });
     this.#endAfter(child, name === 'qemu' ? SIDECAR_GRACE_MS : 0).catch((error: unknown) => {
       process.stderr.write(`agent: ending ${name}: ${messageOf(error)}\n`);
     });

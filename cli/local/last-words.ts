@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program that has ended said last, from the log that its output went to.
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { olderPart } from './bounded-file.js';
 import { systemCode } from './errors.js';
 
 const LINES = 3;
@@ -10,22 +11,33 @@ const TAIL_BYTES = 4096;
 /** QEMU says these of processor features each time, whatever comes of it. */
 const WARNING = /: warning: /;
 
+/** Where the output of one of an incarnation's processes goes. */
+export const logOf = (dir: string, name: 'sidecar' | 'qemu'): string => join(dir, `${name}.log`);
+
 /** The last lines of `name`'s log in an incarnation's folder, as one, warnings left out; empty when it said nothing else. */
 export async function lastWords(dir: string, name: 'sidecar' | 'qemu'): Promise<string> {
+  const file = logOf(dir, name);
+  // A log that was just cut has its last words in its older part.
+  const lines = `${await tailOf(olderPart(file))}${await tailOf(file)}`
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !WARNING.test(line));
+  return lines.slice(-LINES).join(' | ');
+}
+
+/** Null: there is none. */
+async function openToRead(file: string): Promise<FileHandle | null> {
   try {
-    const lines = (await tailOf(join(dir, `${name}.log`)))
-      .split('\n')
-      .filter((line) => line.trim() !== '' && !WARNING.test(line));
-    return lines.slice(-LINES).join(' | ');
+    return await open(file, 'r');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return '';
+    if (systemCode(error) === 'ENOENT') return null;
     throw error;
   }
 }
 
-/** The end of a file, however long it is. */
+/** The end of a file, however long it is; empty when there is no such file. */
 async function tailOf(file: string): Promise<string> {
-  const handle = await open(file, 'r');
+  const handle = await openToRead(file);
+  if (handle === null) return '';
   try {
     const { size } = await handle.stat();
     const { buffer, bytesRead } = await handle.read({

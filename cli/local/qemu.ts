@@ -150,7 +150,7 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     'base=utc',
     '-display',
     'none',
-    // Appended to, so that its bound can be kept while QEMU writes (console-file.ts).
+    // Appended to, so that its bound can be kept while QEMU writes (bounded-file.ts).
     '-chardev',
     `file,id=serial0,path=${paths.serialFile},append=on`,
     '-serial',

@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { boundConsole, olderPart } from './console-file.js';
+import { boundFile, olderPart } from './bounded-file.js';
 import { run } from './run.js';
 
-describe("a console's file", () => {
+describe('a bounded file', () => {
   let dir: string;
   let file: string;
   beforeEach(async () => {
@@ -17,9 +17,9 @@ describe("a console's file", () => {
   afterEach(() => rm(dir, { recursive: true }));
 
   it('is left alone until it has outgrown its bound', async () => {
-    expect(await boundConsole(file, 10)).to.equal(false);
+    expect(await boundFile(file, 10)).to.equal(false);
     await writeFile(file, '0123456789');
-    expect(await boundConsole(file, 10)).to.equal(false);
+    expect(await boundFile(file, 10)).to.equal(false);
     expect(existsSync(olderPart(file))).to.equal(false);
   });
 
@@ -28,7 +28,7 @@ describe("a console's file", () => {
     try {
       for (let line = 100; line < 200; line++) {
         await writer.write(`${line}\n`);
-        await boundConsole(file, 40);
+        await boundFile(file, 40);
         const older = existsSync(olderPart(file)) ? (await stat(olderPart(file))).size : 0;
         expect(older + (await stat(file)).size).to.be.at.most(2 * 44);
       }
@@ -46,7 +46,7 @@ describe("a console's file", () => {
     try {
       await writeFile(olderPart(file), 'x'.repeat(20_000));
       await writeFile(file, 'y'.repeat(40_000));
-      expect(await boundConsole(file, 10)).to.equal(true);
+      expect(await boundFile(file, 10)).to.equal(true);
       expect((await stat(file)).size).to.equal(0);
       expect(existsSync(olderPart(file))).to.equal(false);
     } finally {
