@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Row } from './row.js';
 import { CLONE_ROWS } from './rows-clone.js';
+import { GUEST_ROWS } from './rows-guest.js';
 import { HOST_ROWS } from './rows-hosts.js';
 import { NETWORK_ROWS } from './rows-network.js';
 import { OFF_ROWS } from './rows-off.js';
@@ -12,6 +13,7 @@ export const ROW_FILES: readonly (readonly [file: string, rows: readonly Row[]])
   ['rows-network', NETWORK_ROWS],
   ['rows-store', STORE_ROWS],
   ['rows-clone', CLONE_ROWS],
+  ['rows-guest', GUEST_ROWS],
   ['rows-off', OFF_ROWS],
 ];
 

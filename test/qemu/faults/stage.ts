@@ -10,6 +10,7 @@ import { loadDesired, saveDesired } from '../../../cli/local/settings.js';
 import type { HostStatus, PairStatus } from '../../../cli/local/status.js';
 import { coldStart, guestReady } from '../../../cli/local/vm.js';
 import { Ring, type RingSnapshot } from '../../../native/addon/index.js';
+import { guestStarts } from '../support/guest.js';
 import { TestPair, words, type Side } from '../support/pair.js';
 import { until } from '../support/wait.js';
 import { Frozen, healNetwork } from './host-faults.js';
@@ -19,7 +20,7 @@ import { Wire } from './wire.js';
 /** The client asks so seldom that the guest is idle most of the time, and so often that a gap shows. */
 const PAUSE_MS = 10;
 const OUTCOME_MS_MAX = 30_000;
-const COLD_START_MS_MAX = 120_000;
+const GUEST_START_MS_MAX = 120_000;
 const REPLIES_AFTER = 20;
 /** A guest that is held may end the turn that it is in. */
 const HELD_AFTER_MS = 1000;
@@ -273,9 +274,21 @@ export class Stage {
     await this.pair.wantProtection(false);
     const { incarnation } = await coldStart(this.pair.pair, host);
     if (incarnation === null) throw new Error('a cold start without incarnation');
-    await until('the guest', COLD_START_MS_MAX, async () =>
+    await until('the guest', GUEST_START_MS_MAX, async () =>
       (await guestReady(incarnation.serialFile)) ? true : undefined,
     );
+    this.#client = this.pair.client(PAUSE_MS);
+  }
+
+  /** The guest resets because of what is done, and comes up again on all these sides; the client begins anew. */
+  async startsAnew(sides: readonly Side[], reset: () => Promise<void>): Promise<void> {
+    const before = await Promise.all(sides.map(guestStarts));
+    this.#client.kill();
+    await reset();
+    await until('the guest to come up again', GUEST_START_MS_MAX, async () => {
+      const starts = await Promise.all(sides.map(guestStarts));
+      return starts.every((count, at) => count > (before[at] ?? 0)) ? true : undefined;
+    });
     this.#client = this.pair.client(PAUSE_MS);
   }
 
