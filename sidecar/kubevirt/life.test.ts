@@ -7,7 +7,7 @@ import type { AssemblyHandlers } from '../runtime/assembly.js';
 import type { Ending } from '../runtime/ending.js';
 import type { Config } from './config.js';
 import type { StartAnswer, StartRequest } from './start.js';
-import { FAILED_STARTS_MAX, Life, type Incarnation, type LifePorts } from './life.js';
+import { FAILED_STARTS_MAX, Life, START_AGAIN_MS_MAX, type Incarnation, type LifePorts } from './life.js';
 import type { Machine } from './machine.js';
 import { Refusal } from './trouble.js';
 
@@ -88,11 +88,20 @@ interface World {
   readonly ends: ('orderly' | 'failed')[];
   /** Set: opening throws it. */
   openError: Error | null;
+  /** What is due after a while, and after how long, ms. */
+  due: { readonly delayMs: number; readonly fire: () => void } | null;
 }
 
 function lifeOf(start: Config['start'], machineOfPeer?: LifePorts['machineOfPeer']): World {
   const made: StandIn[] = [];
-  const world = { made, troubles: [], epitaphs: [], ends: [], openError: null } as unknown as World;
+  const world = {
+    made,
+    troubles: [],
+    epitaphs: [],
+    ends: [],
+    openError: null,
+    due: null,
+  } as unknown as World;
   const ports: LifePorts = {
     certificate: () => ({ notAfter: '2030-01-01T00:00:00.000Z', trouble: null }),
     machineOfPeer: machineOfPeer ?? (() => Promise.resolve(OF_PEER)),
@@ -101,6 +110,13 @@ function lifeOf(start: Config['start'], machineOfPeer?: LifePorts['machineOfPeer
       const standIn = new StandIn(`nonce${made.length}`, machine, handlers, start);
       made.push(standIn);
       return Promise.resolve({ assembly: standIn.asAssembly, answer: ANSWER });
+    },
+    after: (delayMs, fire) => {
+      const due = { delayMs, fire };
+      world.due = due;
+      return () => {
+        if (world.due === due) world.due = null;
+      };
     },
   };
   const config = { vm: 'db1-0a1b2c3d', vmi: 'db1-77aa', start, cpuModel: 'EPYC', mac: null };
@@ -182,6 +198,42 @@ describe('the life of a sidecar in a launcher pod', () => {
     newest(world).end({ ...FAILED, detail: 'UNKNOWN_QEMU' });
     expect(world.life.status()).to.include({ stage: 'waiting', nonce: null });
     expect(world.life.status().trouble?.message).to.include('UNKNOWN_QEMU');
+    expect(world.ends).to.deep.equal([]);
+  });
+
+  it('ends when nobody starts it again after a start that came to nothing: only a new pod can help', async () => {
+    const refused = lifeOf(PRIMARY);
+    refused.openError = new Refusal('noUserfaultfd', 'set vm.unprivileged_userfaultfd=1 on this node');
+    const failed = lifeOf(BACKUP);
+    await refused.life.answer(REQUEST);
+    await failed.life.answer(REQUEST);
+    newest(failed).end({ ...FAILED, detail: 'UNKNOWN_QEMU' });
+    for (const [world, reason, words] of [
+      [refused, 'noUserfaultfd', 'vm.unprivileged_userfaultfd'],
+      [failed, 'qemuFailed', 'UNKNOWN_QEMU'],
+    ] as const) {
+      expect(world.due?.delayMs).to.equal(START_AGAIN_MS_MAX);
+      expect(world.ends).to.deep.equal([]);
+      world.due?.fire();
+      expect(world.epitaphs).to.have.length(1);
+      expect(world.epitaphs[0]).to.include({ reason, nonce: null });
+      expect(world.epitaphs[0]?.detail).to.include(words);
+      expect(world.ends).to.deep.equal(['failed']);
+    }
+  });
+
+  it('does not end for want of a start while one is under way, or while its QEMU runs', async () => {
+    const world = lifeOf(PRIMARY);
+    world.openError = new Refusal('noUserfaultfd', 'set vm.unprivileged_userfaultfd=1 on this node');
+    await world.life.answer(REQUEST);
+    world.openError = null;
+    const answer = world.life.answer(REQUEST);
+    expect(world.due).to.equal(null);
+    await answer;
+    expect(world.due).to.equal(null);
+    newest(world).begin();
+    expect(words(await world.life.answer(REQUEST))).to.include('runs here already');
+    expect(world.due).to.equal(null);
     expect(world.ends).to.deep.equal([]);
   });
 

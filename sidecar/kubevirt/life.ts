@@ -6,6 +6,10 @@
  *      ▲                  │ refused           │ QEMU ended before
  *      └──────────────────┴───────────────────┘
  *
+ * A start that came to nothing is told, and tried again when libvirt does. KubeVirt does not always: of a VM that boots a
+ * kernel from a container it waits for that container for ever, which has ended with the first start. So a side that
+ * nobody starts again for a while ends by itself, and the operator makes another.
+ *
  * libvirt may start QEMU several times for one VM, so each start is an incarnation with a nonce of its own. One that has
  * begun the protocol was part of the VM's life: with it this process ends, and nothing is started here any more. What
  * follows is decided by the lease and by the operator.
@@ -25,6 +29,9 @@ import { refusalOf, Refusal } from './trouble.js';
 /** Starts of QEMU that came to nothing. More are not tried: what does not start five times is not worth a sixth. */
 export const FAILED_STARTS_MAX = 5;
 
+/** KubeVirt tries again after milliseconds, then twice as long each time. */
+export const START_AGAIN_MS_MAX = 20_000;
+
 /** One start of QEMU, ready for it. */
 export interface Incarnation {
   readonly assembly: Pick<
@@ -40,6 +47,8 @@ export interface LifePorts {
   machineOfPeer(signal: AbortSignal): Promise<Machine>;
   /** Makes all that QEMU needs; removes it again when the start comes to nothing. @throws when it cannot start */
   open(request: StartRequest, machine: Machine, handlers: AssemblyHandlers): Promise<Incarnation>;
+  /** Calls `fire` once after `delayMs`; the function returned calls it off. */
+  after(delayMs: number, fire: () => void): () => void;
 }
 
 export interface LifeHandlers {
@@ -80,6 +89,7 @@ export class Life {
   private started: Started | null = null;
   private failedStarts = 0;
   private trouble: Trouble | null = null;
+  private stopWaiting: () => void = () => undefined;
   private grave: Grave | null = null;
   /** SIGTERM came. */
   private mustGo = false;
@@ -97,6 +107,7 @@ export class Life {
 
   /** libvirt starts QEMU. One call at a time; never rejects. */
   async answer(request: StartRequest): Promise<StartAnswer> {
+    this.stopWaiting();
     try {
       this.refuseIfOver();
       this.preparing = new AbortController();
@@ -251,7 +262,15 @@ export class Life {
   private tell(trouble: Trouble): Trouble {
     this.trouble = trouble;
     this.handlers.onTrouble(trouble);
+    this.stopWaiting();
+    if (this.started === null) this.awaitStart(trouble);
     return trouble;
+  }
+
+  private awaitStart({ reason, message }: Trouble): void {
+    this.stopWaiting = this.ports.after(START_AGAIN_MS_MAX, () => {
+      this.endUnbegun(reason, message, false);
+    });
   }
 
   // ---- end ----
@@ -270,6 +289,7 @@ export class Life {
   }
 
   private bury(grave: Grave): void {
+    this.stopWaiting();
     this.grave = grave;
     this.handlers.onEnding(grave.epitaph);
     this.handlers.onChange();

@@ -102,6 +102,12 @@ class Main {
         certificate: () => ({ notAfter: certificates.notAfter, trouble: certificates.trouble }),
         machineOfPeer: (signal) => machineOfPeer(this.peer(), signal),
         open: (request, machine, handlers) => openIncarnation(place, request, machine, handlers),
+        after: (delayMs, fire) => {
+          const timer = setTimeout(fire, delayMs);
+          return () => {
+            clearTimeout(timer);
+          };
+        },
       },
       {
         onChange: () => this.api?.changed(),
