@@ -101,6 +101,8 @@ export async function orTakeDown(
 }
 
 async function make({ layout, settings }: Pair, say: Progress): Promise<void> {
+  // What is above a pair's folder is not its own, and open: other pairs' processes may be others' than root's.
+  await mkdir(dirname(layout.dir), { recursive: true, mode: 0o755 });
   await mkdir(layout.dir, { recursive: true, mode: 0o700 });
   await saveSettings(layout, settings);
   await saveDesired(layout, NOTHING_DESIRED);

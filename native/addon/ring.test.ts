@@ -454,10 +454,12 @@ describe('ring', function () {
     };
     for (let i = 0; i < 20; i++) await cycle();
     const before = resources();
-    for (let i = 0; i < 300; i++) await cycle();
+    const rings = 300;
+    for (let i = 0; i < rings; i++) await cycle();
     const after = resources();
     expect(after.descriptors).to.equal(before.descriptors);
-    expect(after.mappings).to.be.at.most(before.mappings + 8);
+    // Node and a sanitizer map some of their own meanwhile (33 seen); a ring that keeps its own would make as many as rings.
+    expect(after.mappings).to.be.below(before.mappings + rings / 2);
     expect(after.virtualBytes - before.virtualBytes).to.be.below(64 * SMALL);
   });
 });
