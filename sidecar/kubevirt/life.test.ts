@@ -195,6 +195,7 @@ describe('the life of a sidecar in a launcher pod', () => {
     expect(await world.life.answer(REQUEST)).to.equal(ANSWER);
     expect(world.made.map(({ abandoned }) => abandoned)).to.deep.equal(['libvirt starts it anew', null]);
     expect(world.life.status()).to.include({ stage: 'starting', nonce: 'nonce1' });
+    expect(world.due, 'the first one has come to nothing, but this one is under way').to.equal(null);
     newest(world).end({ ...FAILED, detail: 'UNKNOWN_QEMU' });
     expect(world.life.status()).to.include({ stage: 'waiting', nonce: null });
     expect(world.life.status().trouble?.message).to.include('UNKNOWN_QEMU');

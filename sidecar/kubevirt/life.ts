@@ -107,18 +107,17 @@ export class Life {
 
   /** libvirt starts QEMU. One call at a time; never rejects. */
   async answer(request: StartRequest): Promise<StartAnswer> {
-    this.stopWaiting();
     try {
       this.refuseIfOver();
       this.preparing = new AbortController();
-      this.handlers.onChange();
+      this.changed();
       return await this.start(request, this.preparing.signal);
     } catch (error) {
       if (this.grave !== null) return { refused: overWords(this.grave) };
       return { refused: this.tell(refusalOf(error)).message };
     } finally {
       this.preparing = null;
-      this.handlers.onChange();
+      this.changed();
       this.leave();
     }
   }
@@ -255,21 +254,24 @@ export class Life {
         reason: 'qemuFailed',
         message: `QEMU ended before it ran: ${detail}. ${WHERE_ITS_WORDS_ARE}`,
       });
-    this.handlers.onChange();
+    this.changed();
     if (this.mustGo) this.terminate();
   }
 
   private tell(trouble: Trouble): Trouble {
     this.trouble = trouble;
     this.handlers.onTrouble(trouble);
-    this.stopWaiting();
-    if (this.started === null) this.awaitStart(trouble);
     return trouble;
   }
 
-  private awaitStart({ reason, message }: Trouble): void {
+  /** The stage is another one. Waiting again after a start that came to nothing has its time; every other stage has none. */
+  private changed(): void {
+    this.handlers.onChange();
+    this.stopWaiting();
+    const { trouble } = this;
+    if (this.stage !== 'waiting' || trouble === null) return;
     this.stopWaiting = this.ports.after(START_AGAIN_MS_MAX, () => {
-      this.endUnbegun(reason, message, false);
+      this.endUnbegun(trouble.reason, trouble.message, false);
     });
   }
 
@@ -289,10 +291,9 @@ export class Life {
   }
 
   private bury(grave: Grave): void {
-    this.stopWaiting();
     this.grave = grave;
     this.handlers.onEnding(grave.epitaph);
-    this.handlers.onChange();
+    this.changed();
   }
 
   /** Says that the process may go, once nothing is under way any more. */
