@@ -14,6 +14,8 @@ const LINE_CHARS_MAX = 300;
 const TOLD_OF = /(?:\.log|events\.jsonl)$/;
 /** The guest's console, which has its own length, and the lease store's, which tells of its start only. */
 const NOT_TOLD = /serial\.log|redis\.log/;
+const OOM_KILL = /oom-kill/i;
+const OOM_LINES_MAX = 3;
 const NO_NEWS = /warning: TCG doesn't support requested feature/;
 
 /** A thread's name, its state, and where in the kernel it waits. */
@@ -69,12 +71,16 @@ async function logLines({ dir }: PairLayout): Promise<string[]> {
   return (await Promise.all(tails)).flat();
 }
 
-/** The machine itself: was it busy, was memory short. */
-async function machineLines(): Promise<string[]> {
-  const load = (await readFile('/proc/loadavg', 'latin1')).trim();
-  const kernel = await run('sh', ['-c', 'dmesg 2>/dev/null | grep -i oom-kill | tail -n 3 || true']);
-  return [`load ${load}`, ...kernel.split('\n').filter((line) => line !== '')];
-}
+const loadLines = async (): Promise<string[]> => [
+  `load ${(await readFile('/proc/loadavg', 'latin1')).trim()}`,
+];
+
+/** Was memory so short that the kernel ended something. */
+const shortageLines = async (): Promise<string[]> =>
+  (await run('dmesg', []))
+    .split('\n')
+    .filter((line) => OOM_KILL.test(line))
+    .slice(-OOM_LINES_MAX);
 
 /** A part that cannot be told says why: the others are told all the same. */
 async function part(what: string, lines: () => Promise<string[]>): Promise<string[]> {
@@ -89,7 +95,8 @@ export async function sceneOf(layout: PairLayout): Promise<string[]> {
   const parts = [
     await part('status', () => statusLines(layout.name)),
     await part('logs', () => logLines(layout)),
-    await part('machine', machineLines),
+    await part('load', loadLines),
+    await part('dmesg', shortageLines),
   ];
   return parts.flat().map((line) => line.slice(0, LINE_CHARS_MAX));
 }
