@@ -3,7 +3,7 @@
 // writer appends to it and holds it open, so what is there is copied away, and the file emptied. What is kept: the file, and
 // one before it.
 import { copyFile, rm, stat, truncate } from 'node:fs/promises';
-import { systemCode } from './errors.js';
+import { ifMissing, systemCode } from './errors.js';
 
 /** Hours of what a guest usually says, weeks of a sidecar; a guest that writes all the time fills it in some seconds. */
 export const FILE_BYTES_MAX = 4 << 20;
@@ -24,14 +24,11 @@ async function moveAway(file: string): Promise<void> {
 }
 
 /** False also for a file that nobody has made yet. */
-export async function hasOutgrown(file: string, bytesMax: number): Promise<boolean> {
-  try {
-    return (await stat(file)).size > bytesMax;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
+export const hasOutgrown = (file: string, bytesMax: number): Promise<boolean> =>
+  ifMissing(
+    stat(file).then(({ size }) => size > bytesMax),
+    false,
+  );
 
 /** True: the file had outgrown its bound. What is written in the moment between copy and cut is lost. */
 export async function boundFile(file: string, bytesMax = FILE_BYTES_MAX): Promise<boolean> {

@@ -41,3 +41,13 @@ export function systemCode(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || !('code' in thrown)) return undefined;
   return typeof thrown.code === 'string' ? thrown.code : undefined;
 }
+
+/** What `read` gives, or `otherwise` when there is no such file or folder. Every other error is thrown. */
+export async function ifMissing<T>(read: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await read;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return otherwise;
+    throw error;
+  }
+}

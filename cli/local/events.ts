@@ -4,7 +4,7 @@ import { appendFileSync } from 'node:fs';
 import { readFile, rename, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { FILE_BYTES_MAX, hasOutgrown, olderPart } from './bounded-file.js';
-import { messageOf, systemCode } from './errors.js';
+import { ifMissing, messageOf } from './errors.js';
 
 export const pairEventSchema = z.object({
   /** Wall clock, ms since 1970. All writers are on one machine. */
@@ -49,18 +49,8 @@ export async function boundTimeline(file: string, bytesMax = FILE_BYTES_MAX): Pr
   if (await hasOutgrown(file, bytesMax)) await rename(file, olderPart(file));
 }
 
-/** `none` where there is no such file. */
-async function orNone<T>(read: Promise<T>, none: T): Promise<T> {
-  try {
-    return await read;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return none;
-    throw error;
-  }
-}
-
 const inodeOf = (file: string): Promise<number | null> =>
-  orNone(
+  ifMissing(
     stat(file).then(({ ino }) => ino),
     null,
   );
@@ -70,7 +60,8 @@ async function textOf(file: string): Promise<string> {
   for (;;) {
     const before = await inodeOf(olderPart(file));
     const text =
-      (await orNone(readFile(olderPart(file), 'utf8'), '')) + (await orNone(readFile(file, 'utf8'), ''));
+      (await ifMissing(readFile(olderPart(file), 'utf8'), '')) +
+      (await ifMissing(readFile(file, 'utf8'), ''));
     if ((await inodeOf(olderPart(file))) === before) return text;
   }
 }

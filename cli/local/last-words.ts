@@ -3,7 +3,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { olderPart } from './bounded-file.js';
-import { systemCode } from './errors.js';
+import { ifMissing } from './errors.js';
 
 const LINES = 3;
 const TAIL_BYTES = 4096;
@@ -24,19 +24,9 @@ export async function lastWords(dir: string, name: 'sidecar' | 'qemu'): Promise<
   return lines.slice(-LINES).join(' | ');
 }
 
-/** Null: there is none. */
-async function openToRead(file: string): Promise<FileHandle | null> {
-  try {
-    return await open(file, 'r');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null;
-    throw error;
-  }
-}
-
 /** The end of a file, however long it is; empty when there is no such file. */
 async function tailOf(file: string): Promise<string> {
-  const handle = await openToRead(file);
+  const handle = await ifMissing<FileHandle | null>(open(file, 'r'), null);
   if (handle === null) return '';
   try {
     const { size } = await handle.stat();

@@ -5,7 +5,7 @@ import { access, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCa, makeHostCertificate, writePair } from '../../sidecar/io/channel/pki.js';
-import { LocalError, systemCode } from './errors.js';
+import { ifMissing, LocalError } from './errors.js';
 import { appendEvent } from './events.js';
 import { bootHost } from './hosts.js';
 import { REPO, type PairLayout } from './layout.js';
@@ -26,15 +26,11 @@ export type Progress = (line: string) => void;
 export const newPassword = (): string => randomBytes(PASSWORD_BYTES).toString('base64url');
 export const newUuid = (): string => randomUUID();
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
+const exists = (path: string): Promise<boolean> =>
+  ifMissing(
+    access(path).then(() => true),
+    false,
+  );
 
 /** @throws LocalError PAIR_EXISTS when a pair of that name is up. */
 export async function refuseRunning(layout: PairLayout): Promise<void> {

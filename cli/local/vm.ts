@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { RedisLease } from '../../sidecar/io/lease/redis.js';
 import { agentStart, type AgentStatus, type StartRequest } from './agent-api.js';
-import { LocalError, systemCode } from './errors.js';
+import { ifMissing, LocalError } from './errors.js';
 import type { HostLayout } from './layout.js';
 import { observePair, type HostKind } from './observe.js';
 import type { Pair } from './settings.js';
@@ -18,14 +18,8 @@ export const startFirst = (host: HostLayout): Promise<AgentStatus> =>
   agentStart(host, { role: 'primary', lease: { kind: 'found' } });
 
 /** True once the test guest's programs answer, by its console. */
-export async function guestReady(serialFile: string): Promise<boolean> {
-  try {
-    return GUEST_READY.test(await readFile(serialFile, 'utf8'));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
+export const guestReady = async (serialFile: string): Promise<boolean> =>
+  GUEST_READY.test(await ifMissing(readFile(serialFile, 'utf8'), ''));
 
 async function epochInStore({ layout, settings }: Pair): Promise<number | null> {
   const lease = new RedisLease({
