@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the test guest is told from outside (test/guest/guestd.c), and what its console says of its starts.
 import { readFile } from 'node:fs/promises';
-import { GUEST_PORTS, type PairLayout } from '../../../cli/local/layout.js';
+import { GUEST_PORTS } from '../../../cli/local/layout.js';
 import { inNetns } from '../../../cli/local/network.js';
 import type { Side } from './pair.js';
 
 /** What the guest does to itself. It answers first. */
 export type GuestOrder = 'poweroff' | 'reset' | 'panic';
 
+/** Where a guest is, and from where it is reached: a pair's layout tells it. */
+export interface ReachedGuest {
+  readonly guest: { readonly ip: string };
+  readonly client: { readonly netns: string };
+}
+
 /** @throws Error when the guest does not say that it will */
-export async function orderGuest({ guest, client }: PairLayout, order: GuestOrder): Promise<void> {
+export async function orderGuest({ guest, client }: ReachedGuest, order: GuestOrder): Promise<void> {
   const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo ${order} >&3; timeout 5 head -n 1 <&3`;
   const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
   if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to ${order}`);

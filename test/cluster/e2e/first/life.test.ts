@@ -17,7 +17,7 @@ import { get, type KubeObject } from '../support/kube.js';
 import { Places } from '../support/labels.js';
 import { measured } from '../support/measured.js';
 import { hasLease } from '../support/store.js';
-import { conditionOf, ownNetwork, TestVm, words, type Ftvm } from '../support/vm.js';
+import { conditionOf, DEAD_AFTER_MS, ownNetwork, TestVm, words, type Ftvm } from '../support/vm.js';
 import { itOnBed, theWorld } from '../support/world.js';
 
 const PROTECTED_MS_MAX = 120_000;
@@ -26,8 +26,6 @@ const PROTECTED_AGAIN_MS_MAX = 240_000;
 const SERVED_MS_MAX = 60_000;
 const REMOVED_MS_MAX = 120_000;
 const HELM_TEST_MS_MAX = 300_000;
-/** Nodes, QEMUs and clients share two cores here: a shorter silence would be no death. */
-const DEAD_AFTER_MS = 2_000;
 const NAMESPACE = 'default';
 const ADDRESS = '10.99.0.101';
 const CLIENT = 'e2e';

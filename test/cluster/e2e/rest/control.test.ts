@@ -3,7 +3,6 @@
 import { expect } from 'chai';
 import { until } from '../../../qemu/support/wait.js';
 import { nodeProcesses, signalProcess } from '../../bed/faults.js';
-import { kubectl } from '../../bed/kubectl.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
 import { CONTROL_PLANE } from '../../bed/settings.js';
 import { GuardedVm, type Pair } from '../support/guarded.js';
@@ -11,6 +10,7 @@ import { get, list, remove, rolledOut, type KubeObject } from '../support/kube.j
 import { measured } from '../support/measured.js';
 import { killOperators, leader, operatorPods, operatorsReady, signalOperator } from '../support/operators.js';
 import { kill } from '../support/processes.js';
+import { ready, scale, STORE } from '../support/scale.js';
 import { conditionOf, type Pod } from '../support/vm.js';
 import { describeOnBed } from '../support/world.js';
 
@@ -42,7 +42,7 @@ describeOnBed('without', function () {
 
   it('the lease store the VM runs on; back, it decides the next failover', async () => {
     const before = await guarded.sides();
-    await scaleStore(0);
+    await scale(STORE, 0);
     try {
       await guarded.vm.until('the store’s absence is told', SEEN_MS_MAX, (vm) =>
         (vm.status?.conditions ?? []).some(({ message }) => message.includes('lease store')),
@@ -50,10 +50,10 @@ describeOnBed('without', function () {
       await guarded.serves();
       await guarded.expectUnchanged(before);
     } finally {
-      await scaleStore(1);
+      await scale(STORE, 1);
     }
     await remove('pod', STORE_POD, RELEASE_NAMESPACE, { force: true });
-    await storeReady();
+    await ready(STORE);
     await guarded.vm.until('the store is back', SEEN_MS_MAX, (vm) =>
       (vm.status?.conditions ?? []).every(({ message }) => !message.includes('lease store')),
     );
@@ -65,11 +65,11 @@ describeOnBed('without', function () {
 
   it('the store at the moment of a failover the backup waits for it, and wins when it is back', async () => {
     const before = await guarded.sides();
-    await scaleStore(0);
+    await scale(STORE, 0);
     try {
       await kill(before.primary, 'QEMU');
     } finally {
-      await scaleStore(1);
+      await scale(STORE, 1);
     }
     await guarded.serves();
     await guarded.untilMended(before, 'primary');
@@ -176,16 +176,4 @@ async function theLeader(): Promise<Pod> {
   const pod = (await operatorPods()).find(({ metadata }) => metadata.name === name);
   if (pod === undefined) throw new Error(`no pod ${name}`);
   return pod;
-}
-
-async function scaleStore(replicas: number): Promise<void> {
-  const scale = ['scale', 'statefulset/lockstep-redis', '-n', RELEASE_NAMESPACE, `--replicas=${replicas}`];
-  await kubectl(scale);
-  if (replicas > 0) return storeReady();
-  await kubectl(['wait', '--for=delete', `pod/${STORE_POD}`, '-n', RELEASE_NAMESPACE, '--timeout=60s']);
-}
-
-async function storeReady(): Promise<void> {
-  const rollout = ['rollout', 'status', 'statefulset/lockstep-redis', '-n', RELEASE_NAMESPACE];
-  await kubectl([...rollout, '--timeout=120s'], { timeoutMs: 130_000 });
 }

@@ -2,13 +2,13 @@
 // What a VM needs is not there: no guest starts without protection code, and a condition says what is missing.
 import { expect } from 'chai';
 import { writeFile } from 'node:fs/promises';
-import { until } from '../../../qemu/support/wait.js';
 import { kubectl } from '../../bed/kubectl.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
 import { WORKER_NAMES } from '../../bed/settings.js';
-import { applyObject, get, list, rolledOut, type KubeObject } from '../support/kube.js';
+import { applyObject, get, type KubeObject } from '../support/kube.js';
 import { operatorsReady } from '../support/operators.js';
-import { ownNetwork, TestVm, words, manifest, type Ftvm, type Pod } from '../support/vm.js';
+import { OPERATOR, scale, STORE } from '../support/scale.js';
+import { DEAD_AFTER_MS, ownNetwork, TestVm, words, manifest, type Ftvm } from '../support/vm.js';
 import { describeOnBed, theWorld } from '../support/world.js';
 import { nodeProcesses } from '../../bed/faults.js';
 
@@ -32,7 +32,7 @@ const vmNamed = (name: string): TestVm =>
   new TestVm({
     name,
     namespace: NAMESPACE,
-    deadAfterMs: 2_000,
+    deadAfterMs: DEAD_AFTER_MS,
     guestImage: theWorld().guestImage,
     attachment: ownNetwork('10.99.0.114'),
   });
@@ -51,14 +51,14 @@ describeOnBed('when something is missing', () => {
 
   it('the lease store: nothing starts, the condition names it; back, the VM is protected', async () => {
     vm = vmNamed('nostore');
-    await scale('statefulset/lockstep-redis', 0);
+    await scale(STORE, 0);
     try {
       await vm.apply();
       const told = await vm.until('the store is named', TOLD_MS_MAX, (now) => says(now, /lease store|store/));
       expect(told.status?.status, words(told)).to.not.equal('Protected');
       expect(await guests(vm)).to.deep.equal([]);
     } finally {
-      await scale('statefulset/lockstep-redis', 1);
+      await scale(STORE, 1);
     }
     await vm.untilProtected(PROTECTED_MS_MAX);
   });
@@ -81,12 +81,12 @@ describeOnBed('when something is missing', () => {
 
   it('the webhook: neither a FaultTolerantVM nor a launcher pod is let in; back, the VM starts', async () => {
     vm = vmNamed('nohook');
-    await scale('deployment/lockstep-operator', 0);
+    await scale(OPERATOR, 0);
     try {
       const refusal = await applyObject(manifest(vm.choice)).then(() => '', String);
       expect(refusal).to.match(/webhook/);
     } finally {
-      await scale('deployment/lockstep-operator', 2);
+      await scale(OPERATOR, 2);
     }
     await vm.apply();
     await vm.untilProtected(PROTECTED_MS_MAX);
@@ -127,17 +127,6 @@ const isGuest = (argv: readonly string[]): boolean =>
   argv.some((word) => /qemu-(kvm|system)/.test(word)) &&
   argv.some((word) => word.startsWith('guest=')) &&
   !argv.some((word) => word.endsWith('/door'));
-
-async function scale(what: string, replicas: number): Promise<void> {
-  await kubectl(['scale', what, '-n', RELEASE_NAMESPACE, `--replicas=${replicas}`]);
-  await rolledOut(what, RELEASE_NAMESPACE);
-  if (replicas > 0) return;
-  const component = what.endsWith('redis') ? 'redis' : 'operator';
-  await until(`${what} is gone`, TOLD_MS_MAX, async () => {
-    const pods = await list<Pod>('pods', RELEASE_NAMESPACE, `app.kubernetes.io/component=${component}`);
-    return pods.length === 0 ? true : undefined;
-  });
-}
 
 async function operatorEnv(): Promise<readonly { name: string; value?: string }[]> {
   const deployment = await get<Deployment>('deployment', 'lockstep-operator', RELEASE_NAMESPACE);

@@ -3,17 +3,15 @@
 // what must hold at their end whatever was done meanwhile.
 import { expect } from 'chai';
 import type { Client } from '../../../../cli/demo/client.js';
-import { attachClient, detachClient } from '../../bed/network.js';
+import { attachClient, clientOf, detachClient } from '../../bed/network.js';
 import { counting, serves } from './clients.js';
-import { ownNetwork, TestVm, type Side } from './vm.js';
+import { DEAD_AFTER_MS, ownNetwork, TestVm, type Side, type VmChoice } from './vm.js';
 import { theWorld } from './world.js';
 
 const PROTECTED_MS_MAX = 120_000;
 /** A node must be found dead, and a new backup be cloned, on two cores that all nodes share. */
 const PROTECTED_AGAIN_MS_MAX = 240_000;
 const REMOVED_MS_MAX = 120_000;
-/** Nodes, QEMUs and clients share two cores here: a shorter silence would be no death. */
-const DEAD_AFTER_MS = 2_000;
 const CLIENT_ADDRESS = '10.99.0.202/24';
 
 export interface Pair {
@@ -24,29 +22,40 @@ export interface Pair {
 
 export class GuardedVm {
   readonly vm: TestVm;
+  /** Network namespace of the client. */
+  readonly netns: string;
   #client: Client | undefined;
   #protectedAfterMs = 0;
 
   constructor(
     readonly name: string,
     readonly address: string,
+    changes: Partial<VmChoice> = {},
   ) {
+    this.netns = clientOf(name).namespace;
     this.vm = new TestVm({
       name,
       namespace: 'default',
       deadAfterMs: DEAD_AFTER_MS,
       guestImage: theWorld().guestImage,
       attachment: ownNetwork(address),
+      ...changes,
     });
   }
 
   async start(): Promise<void> {
-    const { namespace } = await attachClient(this.name, CLIENT_ADDRESS);
+    await attachClient(this.name, CLIENT_ADDRESS);
     const appliedAt = performance.now();
     await this.vm.apply();
     await this.vm.untilProtected(PROTECTED_MS_MAX);
     this.#protectedAfterMs = performance.now() - appliedAt;
-    this.#client = counting(namespace, this.address);
+    await this.connect();
+  }
+
+  /** A new connection of a new client; what the last one knew is gone. */
+  async connect(): Promise<void> {
+    this.#client?.kill();
+    this.#client = counting(this.netns, this.address);
     await this.serves();
   }
 

@@ -2,10 +2,11 @@
 // The operator's pods, and what is done to them.
 import { podProcesses, signalProcess } from '../../bed/faults.js';
 import { RELEASE_NAMESPACE } from '../../bed/product.js';
-import { get, list, remove, rolledOut, type KubeObject } from './kube.js';
+import { get, list, remove, type KubeObject } from './kube.js';
+import { OPERATOR, ready } from './scale.js';
 import type { Pod } from './vm.js';
 
-const SELECTOR = 'app.kubernetes.io/component=operator';
+const SELECTOR = `app.kubernetes.io/component=${OPERATOR.component}`;
 const ELECTION = 'lockstep-operator';
 
 interface Lease extends KubeObject {
@@ -47,5 +48,4 @@ export async function killOperators(): Promise<void> {
   }
 }
 
-export const operatorsReady = (): Promise<void> =>
-  rolledOut('deployment/lockstep-operator', RELEASE_NAMESPACE);
+export const operatorsReady = (): Promise<void> => ready(OPERATOR);

@@ -51,12 +51,17 @@ export interface VmChoice {
   readonly namespace: string;
   readonly attachment: Attachment;
   readonly guestImage: string;
-  /** Silence after which a side counts as dead, ms. */
-  readonly deadAfterMs: number;
+  /** Silence after which a side counts as dead, ms; the product's own choice when there is none. */
+  readonly deadAfterMs?: number | undefined;
   readonly memoryMiB?: number;
   /** Labels that a node must have to hold a side. */
   readonly nodeSelector?: Readonly<Record<string, string>>;
+  /** NetworkAttachmentDefinition for what the sides tell each other. */
+  readonly loggingNetwork?: string;
 }
+
+/** Nodes, QEMUs and clients share two cores where these tests run: a shorter silence would be no death. */
+export const DEAD_AFTER_MS = 2_000;
 
 /** What KubeVirt's masquerade gives every guest. */
 const MASQUERADE = { address: '10.0.2.2/24', gateway: '10.0.2.1' } as const;
@@ -77,11 +82,10 @@ function network(attachment: Attachment): { interface: object; network: object; 
   };
 }
 
-/** The manifest, as a user would write it. */
+/** The manifest, as a user would write it; what was not chosen is undefined, and JSON leaves it out. */
 export function manifest(choice: VmChoice): object {
   const { name, namespace, attachment, guestImage, deadAfterMs, memoryMiB = MEMORY_MIB } = choice;
-  const placement =
-    choice.nodeSelector === undefined ? {} : { placement: { nodeSelector: choice.nodeSelector } };
+  const { nodeSelector, loggingNetwork } = choice;
   const net = network(attachment);
   const container = {
     image: guestImage,
@@ -95,7 +99,7 @@ export function manifest(choice: VmChoice): object {
     metadata: { name, namespace },
     spec: {
       failureDetection: { timeoutMs: deadAfterMs },
-      ...placement,
+      placement: { nodeSelector, loggingNetwork },
       template: {
         spec: {
           domain: {
