@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * control.c - one thread beside QEMU's own: obeys `kill`, and holds the guest while the sidecar's
- * beat stands still. It polls: were it to sleep on the futex, every piece of log would wake it.
+ * control.c - one thread beside QEMU's own: obeys `kill`, holds the guest while the sidecar's beat
+ * stands still, and ends a backup that its sidecar has left. It polls: were it to sleep on the
+ * futex, every piece of log would wake it.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -11,7 +12,7 @@
 #include "shim.h"
 #include "symbols.h"
 
-enum { TICK_MS = 2 };
+enum { TICK_MS = 2, ABANDONED_MS = 10000 };
 
 static struct {
     uint64_t beat;
@@ -65,6 +66,31 @@ static void watch_beat(uint64_t now_ns)
     }
 }
 
+/*
+ * Replay without a sidecar waits for ever, in the middle of an event and with QEMU's locks: it
+ * hears neither SIGTERM nor its monitor, so that nobody else ends it in an orderly way, and its
+ * memory is missed. Counted in ticks of this thread, not by the clock: where the whole host stood
+ * still, the sidecar has its time as well.
+ */
+bool control_abandoned(uint64_t beat, bool waits)
+{
+    static uint64_t last, ticks;
+    if (!waits || beat != last)
+        ticks = 0;
+    last = beat;
+    return ++ticks > ABANDONED_MS / TICK_MS;
+}
+
+static void leave_if_abandoned(void)
+{
+    struct ftlog_control *control = shim_control();
+    bool waits = control->beat_timeout_ms != 0 && !produces();
+    if (!control_abandoned(ring_load64(&control->sidecar_beat), waits))
+        return;
+    shim_note("this backup ends: its sidecar has given no sign for %d ms", ABANDONED_MS);
+    kill(getpid(), SIGKILL);
+}
+
 static void *control_loop(void *unused)
 {
     struct timespec tick = {0, TICK_MS * 1000000L};
@@ -74,6 +100,7 @@ static void *control_loop(void *unused)
         if (ring_load32(&control->kill) != 0)
             kill(getpid(), SIGKILL);
         watch_beat(now_ns);
+        leave_if_abandoned();
         ring_store64(&control->icount, qemu.replay_get_current_icount());
         nanosleep(&tick, NULL);
     }

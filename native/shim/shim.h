@@ -167,6 +167,9 @@ uint64_t monotonic_ns(void);
 void control_start(void);
 /* Counts a sign of life of the main loop. */
 void control_beat(void);
+/* One tick with this beat of the sidecar: true when a QEMU that waits for it has waited long
+ * enough. */
+bool control_abandoned(uint64_t beat, bool waits);
 
 /* output.c: what descriptors.c finds to be the guest's output. Data comes in by the same sockets.
  */

@@ -22,6 +22,7 @@
 #include "check.h"
 #include "fake_qemu.h"
 #include "ring.h"
+#include "shim.h"
 #include "version.h"
 
 enum { CASE_SECONDS = 20, REFUSED = 78, CLONE_LSN = 1000, INSTRUCTIONS_BYTES = 5, CLOCK_BYTES = 9 };
@@ -723,6 +724,20 @@ static void a_sleep_under_locks_is_only_a_sleep(void)
     CHECK(ppoll(&nothing, 1, &none, NULL) == 0 && !fake_has_events);
 }
 
+/* 10 s of ticks without a beat; a beat, or a guest of its own, begins them anew. */
+static void a_backup_without_a_sidecar_ends(void)
+{
+    enum { TICKS = 5000 };
+    CHECK(!control_abandoned(1, true));
+    for (int i = 1; i < TICKS; i++)
+        CHECK(!control_abandoned(1, true));
+    CHECK(control_abandoned(1, true));
+    CHECK(!control_abandoned(2, true));
+    for (int i = 0; i < 2 * TICKS; i++)
+        CHECK(!control_abandoned(2, false));
+    CHECK(!control_abandoned(2, true));
+}
+
 static void what_is_no_userfaultfd_is_not_closed(void)
 {
     start_recording();
@@ -992,6 +1007,7 @@ static const struct test {
     TEST(sends_are_whole_and_counted),
     TEST(a_second_output_leaves_the_first_alone),
     TEST(a_sleep_under_locks_is_only_a_sleep),
+    TEST(a_backup_without_a_sidecar_ends),
     TEST(what_is_no_userfaultfd_is_not_closed),
     TEST(a_reset_is_logged_and_done_between_two_turns),
     TEST(a_reset_waits_for_disks),
