@@ -12,29 +12,28 @@
  */
 import { announceAddress, announceMac, type Speaker } from './announcement.js';
 import {
+  cut,
   ETHERNET_HEADER_BYTES,
   ICMPV6,
   IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
   MAC_BYTES,
   NEIGHBOR_ADVERTISEMENT,
   NEIGHBOR_SOLICITATION,
-  TAG_BYTES,
-  TAGS_MAX,
+  tagBytesOf,
   TYPE_ARP,
   TYPE_IPV4,
   TYPE_IPV6,
-  TYPE_PROVIDER_VLAN,
-  TYPE_VLAN,
+  vlanOf,
 } from './ethernet.js';
+import { RecentMap } from './recent-map.js';
 
 const ARP_SENDER_MAC = ETHERNET_HEADER_BYTES + 8;
 const ARP_SENDER_IP = ETHERNET_HEADER_BYTES + 14;
 const IPV4_SOURCE = ETHERNET_HEADER_BYTES + 12;
 const IPV6_SOURCE = ETHERNET_HEADER_BYTES + 8;
-const IPV6_NEXT_HEADER = ETHERNET_HEADER_BYTES + 6;
 const ICMPV6_TYPE = ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES;
 const ICMPV6_TARGET = ICMPV6_TYPE + 8;
-const VLAN_ID_MASK = 0x0fff;
 const GROUP_BIT = 1;
 
 /** A guest with more stations or addresses announces the most recent ones. */
@@ -57,32 +56,6 @@ interface Learned {
   readonly isClaimed: boolean;
 }
 
-/** A map in order of last use, of bounded size. */
-class Recent<T> {
-  private readonly entries = new Map<string, T>();
-
-  constructor(private readonly max: number) {}
-
-  get(key: string): T | undefined {
-    return this.entries.get(key);
-  }
-
-  put(key: string, value: T): void {
-    this.entries.delete(key);
-    this.entries.set(key, value);
-    if (this.entries.size <= this.max) return;
-    for (const oldest of this.entries.keys()) {
-      this.entries.delete(oldest);
-      break;
-    }
-  }
-
-  /** The most recent first. */
-  values(): T[] {
-    return [...this.entries.values()].reverse();
-  }
-}
-
 interface Station extends Speaker {
   /** Makes it one of the guest's: the tags' VLANs, in hex. */
   readonly vlan: string;
@@ -97,10 +70,10 @@ interface Holding {
 /** The guest's addresses, by what it sent. */
 export class GuestAddresses {
   private readonly nic: Buffer;
-  private readonly stations = new Recent<Station>(STATIONS_MAX);
+  private readonly stations = new RecentMap<Station>(STATIONS_MAX);
   /** By VLAN and address. */
-  private readonly claimed = new Recent<Holding>(ADDRESSES_MAX);
-  private readonly used = new Recent<Holding>(ADDRESSES_MAX);
+  private readonly claimed = new RecentMap<Holding>(ADDRESSES_MAX);
+  private readonly used = new RecentMap<Holding>(ADDRESSES_MAX);
 
   /** @param mac of the guest's NIC: announced also when it has never spoken */
   constructor(
@@ -174,25 +147,6 @@ export class GuestAddresses {
   }
 }
 
-/** Bytes of VLAN tags behind the addresses. */
-function tagBytesOf(frame: Buffer): number {
-  let bytes = 0;
-  while (bytes < TAGS_MAX * TAG_BYTES && frame.length >= ETHERNET_HEADER_BYTES + bytes) {
-    const type = frame.readUInt16BE(2 * MAC_BYTES + bytes);
-    if (type !== TYPE_VLAN && type !== TYPE_PROVIDER_VLAN) break;
-    bytes += TAG_BYTES;
-  }
-  return bytes;
-}
-
-/** The tags, without the priority that each frame has for itself. */
-function vlanOf(frame: Buffer, tagBytes: number): Buffer {
-  const tags = Buffer.from(frame.subarray(2 * MAC_BYTES, 2 * MAC_BYTES + tagBytes));
-  for (let at = 2; at < tagBytes; at += TAG_BYTES)
-    tags.writeUInt16BE(tags.readUInt16BE(at) & VLAN_ID_MASK, at);
-  return tags;
-}
-
 /** The frame from its MACs on, as if it carried no tags; only what lies behind them is read. */
 function untagged(frame: Buffer, tagBytes: number): Buffer {
   return frame.subarray(tagBytes);
@@ -224,11 +178,6 @@ function learnedFromIpv6(frame: Buffer): Learned | null {
 
 function learned(address: Buffer | null, isClaimed: boolean): Learned | null {
   return address === null ? null : { address, isClaimed };
-}
-
-/** Null when the frame ends before. */
-function cut(frame: Buffer, at: number, bytes: number): Buffer | null {
-  return frame.length >= at + bytes ? frame.subarray(at, at + bytes) : null;
 }
 
 /** Frames that go out at once, and how long the next so many wait: a tap's queue has room for 500. */

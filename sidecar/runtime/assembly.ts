@@ -278,11 +278,10 @@ export class Assembly {
         lease: this.site.lease,
         outputs: network.outputs,
         ingress: network.ingress,
-        addresses: network.addresses,
         journal: account.journal,
         logger: account.logger,
-        transmit: (packet) => {
-          network.transmit(packet);
+        announce: () => {
+          network.announce();
         },
         post,
         onStatus: (status) => {

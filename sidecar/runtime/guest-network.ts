@@ -5,7 +5,8 @@
  */
 import type { Logger } from 'winston';
 import { AddonError, type Tap } from '../../native/addon/index.js';
-import { GuestAddresses } from '../io/arp.js';
+import { announce, GuestAddresses } from '../io/arp.js';
+import { GuestGroups } from '../io/multicast.js';
 import { Netdev } from '../io/netdev.js';
 import { OutputQueue } from '../io/outputs.js';
 import type { Lsn } from '../protocol/types.js';
@@ -29,7 +30,8 @@ export interface GuestNetworkOptions {
 export class GuestNetwork {
   readonly ingress: Ingress;
   readonly outputs: OutputQueue;
-  readonly addresses: GuestAddresses;
+  private readonly addresses: GuestAddresses;
+  private readonly groups = new GuestGroups();
   private netdev: Netdev | null = null;
 
   constructor(private readonly options: GuestNetworkOptions) {
@@ -60,11 +62,19 @@ export class GuestNetwork {
   /** Keeps an output until the protocol says what becomes of it. `head`: the log that explains it. */
   hold(packet: Buffer, index: number, head: Lsn): void {
     this.addresses.learn(packet);
+    this.groups.learn(packet);
     this.outputs.add(index, head, packet);
   }
 
+  /** Tells switches and neighbours that the guest is here now, and which groups it listens to. */
+  announce(): void {
+    announce([...this.addresses.announcements(), ...this.groups.reports()], (frame) => {
+      this.transmit(frame);
+    });
+  }
+
   /** Puts a packet on the tap. What that does not take (full, down, a length that no Ethernet has) is dropped, as a switch would: false. */
-  transmit(packet: Buffer): boolean {
+  private transmit(packet: Buffer): boolean {
     try {
       return this.options.tap.write(packet);
     } catch (error) {

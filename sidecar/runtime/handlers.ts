@@ -2,7 +2,6 @@
 /** What each effect of the protocol does in the world. */
 import type { Logger } from 'winston';
 import type { Ring } from '../../native/addon/index.js';
-import { announce, type GuestAddresses } from '../io/arp.js';
 import type { LeaseStore } from '../io/lease/port.js';
 import type { OutputQueue } from '../io/outputs.js';
 import type { Effect } from '../protocol/effects.js';
@@ -21,11 +20,10 @@ export interface World {
   readonly lease: LeaseStore;
   readonly outputs: OutputQueue;
   readonly ingress: Ingress;
-  readonly addresses: GuestAddresses;
   readonly journal: Journal;
   readonly logger: Logger;
-  /** Puts one packet on the network, or drops and counts it. Never throws. */
-  readonly transmit: (packet: Buffer) => void;
+  /** Tells the network where the guest is now. Never throws. */
+  readonly announce: () => void;
   readonly post: (event: ProtocolEvent) => void;
   readonly onStatus: (status: Status) => void;
   /** Something that must never fail has failed. */
@@ -93,7 +91,7 @@ export function effectHandlers(world: World): EffectHandlers {
       world.logger.info(`packets go to the guest, first those kept: ${kept}`, { reason: 'ingress' });
     },
     announce: () => {
-      announce(world.addresses.announcements(), world.transmit);
+      world.announce();
     },
     report: ({ level, reason, message }) => {
       journal.report(level, reason, message);

@@ -8,6 +8,7 @@
  *   UDP 7003         sink; `sink` on the command port tells what arrived
  *
  * Commands: ping | md5 MIB | forks N | incr N | send IP PORT COUNT BYTES | sink
+ *           join GROUP: of IPv4 multicast, on eth0, for as long as the guest lives
  *           poweroff | reset | panic (the kernel's command line says that it resets after one)
  *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
@@ -17,6 +18,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -274,6 +276,23 @@ static void command_note(FILE *to, uint64_t number)
             (unsigned long long)note->us);
 }
 
+/* A process of its own keeps the socket, and with it the membership. */
+static void command_join(FILE *to, const char *ip)
+{
+    struct ip_mreqn group = {.imr_ifindex = (int)if_nametoindex("eth0")};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || inet_pton(AF_INET, ip, &group.imr_multiaddr) != 1 ||
+        setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+        fprintf(to, "error %s\n", strerror(errno));
+    else if (fork() == 0)
+        for (;;)
+            pause();
+    else
+        fprintf(to, "ok %s\n", ip);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* The answer comes first. */
 static void answer_last(FILE *to)
 {
@@ -317,6 +336,8 @@ static void obey(FILE *to, const char *line)
     else if (strcmp(line, "sink\n") == 0)
         fprintf(to, "ok %llu %llu\n", (unsigned long long)sink->datagrams,
                 (unsigned long long)sink->bytes);
+    else if (sscanf(line, "join %15s", ip) == 1)
+        command_join(to, ip);
     else if (sscanf(line, "md5 %u", &a) == 1 && a >= 1 && a <= MD5_MIB_MAX)
         command_md5(to, a);
     else if (sscanf(line, "forks %u", &a) == 1 && a >= 1 && a <= FORKS_MAX)

@@ -14,11 +14,18 @@ export interface ReachedGuest {
   readonly client: { readonly netns: string };
 }
 
-/** @throws Error when the guest does not say that it will */
-export async function orderGuest({ guest, client }: ReachedGuest, order: GuestOrder): Promise<void> {
-  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo ${order} >&3; timeout 5 head -n 1 <&3`;
+/** Says a line to the guest's command port. Returns the fields of its answer. @throws Error when it does not say `ok` */
+export async function tellGuest({ guest, client }: ReachedGuest, line: string): Promise<string[]> {
+  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo ${line} >&3; timeout 5 head -n 1 <&3`;
   const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
-  if (answer.trim() !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to ${order}`);
+  const [word, ...fields] = answer.trim().split(' ');
+  if (word !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to ${line}`);
+  return fields;
+}
+
+/** @throws Error when the guest does not say that it will */
+export async function orderGuest(guest: ReachedGuest, order: GuestOrder): Promise<void> {
+  await tellGuest(guest, order);
 }
 
 /** How often the guest has come up, as this side's console has it: of a backup, from its clone point on. */
