@@ -25,10 +25,10 @@ describe('the gap of a failover', () => {
   it('tells lost requests from those that the backup had', () => {
     const parts = { detectMs: 5, claimMs: 1, goLiveMs: 2, replyMs: null };
     const gaps: Gap[] = [
-      { gapMs: 12, retransmits: 0, ...parts },
-      { gapMs: 230, retransmits: 1, ...parts },
+      { gapMs: 12, sentMs: -1, retransmits: 0, ...parts },
+      { gapMs: 230, sentMs: 2, retransmits: 1, ...parts },
     ];
     const values = gapRows(gaps).map((row) => row.values);
-    expect(values).to.deep.equal([[12], [230], [5, 5], [1, 1], [2, 2], []]);
+    expect(values).to.deep.equal([[12], [230], [2], [-1], [5, 5], [1, 1], [2, 2], []]);
   });
 });

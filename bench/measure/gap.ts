@@ -18,6 +18,8 @@ const JITTER_MS = 50;
 /** One failover. All times in ms; parts are null when they are not known. */
 export interface Gap {
   readonly gapMs: number;
+  /** From the fault to the request that waited so long: negative when it was on its way already. */
+  readonly sentMs: number;
   readonly retransmits: number;
   readonly detectMs: number | null;
   readonly claimMs: number | null;
@@ -50,7 +52,7 @@ function parts(
   survivor: SidecarView,
   fault: Moment,
   [sentAt, waited]: Wait,
-): Omit<Gap, 'gapMs' | 'retransmits'> {
+): Omit<Gap, 'gapMs' | 'sentMs' | 'retransmits'> {
   const from = fault.wallMs - 1;
   const claimAt = journalTime(survivor, 'claiming', from);
   const wonAt = journalTime(survivor, 'goingLive', from);
@@ -85,7 +87,12 @@ export async function failover(
   const moved = await rig.moved(primary);
   const survivor = await rig.sidecar(moved.primary);
   await mend(primary);
-  return { gapMs: wait[1], retransmits: seen.retransmits - before.retransmits, ...parts(survivor, at, wait) };
+  return {
+    gapMs: wait[1],
+    sentMs: wait[0] - at.monotonicMs,
+    retransmits: seen.retransmits - before.retransmits,
+    ...parts(survivor, at, wait),
+  };
 }
 
 const numbers = (gaps: readonly Gap[], pick: (gap: Gap) => number | null): number[] =>
@@ -98,6 +105,8 @@ export function gapRows(gaps: readonly Gap[]): Row[] {
   return [
     { what: '  client did not have to send again', unit: 'ms', values: kept.map((gap) => gap.gapMs) },
     { what: '  client had to send again', unit: 'ms', values: again.map((gap) => gap.gapMs) },
+    { what: '    its request, sent after the fault', unit: 'ms', values: again.map((gap) => gap.sentMs) },
+    { what: '    the same of the others', unit: 'ms', values: kept.map((gap) => gap.sentMs) },
     { what: '  fault -> noticed', unit: 'ms', values: numbers(gaps, (gap) => gap.detectMs) },
     { what: '  noticed -> lease won', unit: 'ms', values: numbers(gaps, (gap) => gap.claimMs) },
     { what: '  lease won -> live', unit: 'ms', values: numbers(gaps, (gap) => gap.goLiveMs) },
