@@ -11,6 +11,7 @@ import { print, say } from '../cli/verbs/talk.js';
 import { Cleanup } from './cleanup.js';
 import { describeMachine, describeRevision } from './machine.js';
 import { busy } from './measure/busy.js';
+import { clock } from './measure/clock.js';
 import { clone } from './measure/clone.js';
 import { cluster } from './measure/cluster.js';
 import { cut } from './measure/cut.js';
@@ -21,7 +22,7 @@ import { load } from './measure/load.js';
 import { reportJson, reportText, type Section } from './report.js';
 import { FULL, QUICK, Stage, type Measurement } from './stage.js';
 
-const MEASUREMENTS: readonly Measurement[] = [kill, cut, busy, latency, load, guest, clone, cluster];
+const MEASUREMENTS: readonly Measurement[] = [kill, cut, busy, latency, load, guest, clock, clone, cluster];
 const JSON_FILE = 'build/bench.json';
 const INTERRUPTED = 130;
 /** The largest guest that a measurement starts (measure/clone.ts). */

@@ -3,7 +3,7 @@
 import { table } from '../cli/verbs/status.js';
 import { median, percentile } from './statistics.js';
 
-export type Unit = 'ms' | 's' | 'x' | 'Mbit/s' | '%' | 'MiB' | 'us' | '1/s' | 'count';
+export type Unit = 'ms' | 's' | 's/min' | 'x' | 'Mbit/s' | '%' | 'MiB' | 'us' | '1/s' | 'count';
 
 /** An upper bound that the project set itself. Without `worst`, only the median is judged. */
 export interface Aim {

@@ -15,7 +15,8 @@ import { codeOf } from './test/fake-shim.js';
 
 describe('event table', () => {
   it('is the one of ftlog/parse.c', () => {
-    expect(EVENT_NAMES).to.have.length(40);
+    expect(EVENT_NAMES).to.have.length(41);
+    expect(EVENT_NAMES[40]).to.equal('warp');
     expect(EVENT_NAMES[9]).to.equal('net');
     expect(EVENT_NAMES[21]).to.equal(null);
     expect(ftlogErrorName(6)).to.equal('EVENT_LENGTH');

@@ -78,8 +78,8 @@ struct ftlog_control {
     uint32_t quiesce_ms_max;
 
     /* -- identity, set by QEMU when it opens its log, then constant -- */
-    uint32_t qemu_pid; /* in QEMU's pid namespace */
-    uint32_t log_version;
+    uint32_t qemu_pid;     /* in QEMU's pid namespace */
+    uint32_t log_version;  /* of QEMU's log and what the shim adds to it: equal on both sides */
     char qemu_version[64]; /* as qemu_get_version()/QEMU_VERSION says, NUL-terminated */
 
     /* -- QEMU writes -- */

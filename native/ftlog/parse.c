@@ -117,6 +117,11 @@ static const struct layout clock_ns = {
     .steps = {{"ns", WIRE_S64, ANY}},
 };
 
+/* The guest's clock was set forward to this; real time then. */
+static const struct layout warp = {
+    .steps = {{"guest-ns", WIRE_S64, INT64_MAX}, {"real-ns", WIRE_S64, INT64_MAX}},
+};
+
 struct kind {
     const char *name;
     const struct layout *layout;
@@ -163,6 +168,7 @@ static const struct kind kinds[FTLOG_KIND_COUNT] = {
     [37] = {"checkpoint-init", &empty, 1},
     [38] = {"checkpoint-reset", &empty, 1},
     [FTLOG_KIND_END] = {"end", &empty, 1},
+    [FTLOG_KIND_WARP] = {"warp", &warp, 17},
 };
 
 /* A position inside one event, and where to note its fields (NULL: nowhere). */

@@ -7,7 +7,8 @@
  * the add-on). Nothing allocates, nothing keeps state, no byte beyond `available` is read.
  *
  * Format: QEMU 10.0, log version 0xe0200c. A log is a 12-byte header (u32 version, u64
- * reserved), then events: one byte of kind, then the payload, integers big-endian.
+ * reserved), then events: one byte of kind, then the payload, integers big-endian. Kinds
+ * behind QEMU's last one are the shim's own; it takes them out before QEMU reads.
  */
 #ifndef LOCKSTEP_FTLOG_PARSE_H
 #define LOCKSTEP_FTLOG_PARSE_H
@@ -22,6 +23,10 @@ extern "C" {
 #endif
 
 #define FTLOG_LOG_VERSION_10_0 0xe0200cu
+/* What the shim adds to QEMU's log, counted; above the three bytes of QEMU's version word it is
+ * what the two sides of a pair compare. 1: the event "warp". */
+#define FTLOG_OWN_REVISION 1u
+#define FTLOG_OWN_REVISION_SHIFT 24
 
 enum ftlog_kind {
     FTLOG_KIND_INSTRUCTIONS = 0,
@@ -51,7 +56,8 @@ enum ftlog_kind {
     FTLOG_KIND_CHECKPOINT_FIRST = 30,
     FTLOG_KIND_CHECKPOINT_LAST = 38,
     FTLOG_KIND_END = 39,
-    FTLOG_KIND_COUNT = 40,
+    FTLOG_KIND_WARP = 40, /* the shim's own; QEMU's end at 39 */
+    FTLOG_KIND_COUNT = 41,
 };
 
 /*

@@ -92,6 +92,7 @@ static void test_every_layout(void)
         "1c 17b0a1e7c0de0001",
         "1d 0000000000000000",
         "27",
+        "28 00000000004c4b40 00000000005b8d80",
     };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         whole_and_each_prefix(events[i]);

@@ -40,6 +40,7 @@ static struct {
     sem_t taken_over;        /* migration to main: has the BQL again */
     uint64_t asked_ns;       /* main thread only, like the rest */
     uint64_t stopped_ns;     /* 0: not stopped by us */
+    int64_t left_out_ns;     /* by virtual-rt, before the stop */
     _Atomic bool vm_stopped; /* between our stop and the next start */
 } clone;
 
@@ -129,6 +130,7 @@ static bool try_to_rest(void)
         qemu.replay_save_events();
         qemu.icount_account_warp_timer();
         clone.stopped_ns = monotonic_ns();
+        clone.left_out_ns = clock_left_out_ns();
         atomic_store(&clone.vm_stopped, true);
         qemu.vm_stop(release->run_paused);
     }
@@ -179,12 +181,21 @@ static bool work_on_rest(void)
     return false;
 }
 
+/* The guest's clock goes on over it. */
+static void put_in_pause(void)
+{
+    shim_lock_both();
+    clock_put_in(clock_left_out_ns() - clone.left_out_ns);
+    shim_unlock_both();
+}
+
 /* After the point: the migration has the VM started again, or failed after the stop and has not. */
 static void watch_for_start(void)
 {
     if (qemu.runstate_is_running()) {
         uint64_t us = (monotonic_ns() - clone.stopped_ns) / 1000;
         ring_store64(&shim_control()->clone_pause_us, us);
+        put_in_pause();
         atomic_store(&clone.vm_stopped, false);
     } else if (!qemu.migration_is_running()) {
         shim_note("the migration failed with the guest stopped: started again");

@@ -101,6 +101,8 @@ static void *control_loop(void *unused)
             kill(getpid(), SIGKILL);
         watch_beat(now_ns);
         leave_if_abandoned();
+        if (!produces())
+            arrival_look();
         ring_store64(&control->icount, qemu.replay_get_current_icount());
         nanosleep(&tick, NULL);
     }

@@ -24,6 +24,9 @@
 enum {
     STATE_BYTES = 128,
     BLOCK_REQUEST_ID_AT = 48,
+    BIAS_AT = 40,
+    WARP_START_AT = 48,
+    ICOUNT_SHIFT = 1,
     CLOCKS = 4,
     TYPE_AT = 8,
     RNG_REQUESTS_AT = 48,
@@ -34,6 +37,8 @@ enum {
 
 int64_t fake_version[3] = {10, 0, 2};
 uint64_t fake_icount;
+int64_t fake_real_ns;
+bool fake_idle;
 bool fake_has_events;
 char fake_calls[32];
 int fake_next_kind = -1;
@@ -69,7 +74,15 @@ static void put_dword(uint32_t value)
 VARIABLE(int, replay_mode);
 VARIABLE(int, reboot_action);
 VARIABLE(uint8_t, replay_state)[STATE_BYTES];
+VARIABLE(uint8_t, timers_state)[STATE_BYTES];
 VARIABLE(void *, main_loop_tlg)[CLOCKS];
+
+static int64_t fake_guest_ns(void)
+{
+    int64_t bias;
+    memcpy(&bias, timers_state + BIAS_AT, sizeof(bias));
+    return bias + (int64_t)(fake_icount << ICOUNT_SHIFT);
+}
 
 #define FAKE_VOID(name, arguments)                                                                 \
     FAKE void name arguments;                                                                      \
@@ -163,6 +176,10 @@ void icount_account_warp_timer(void)
 }
 FAKE_VOID(icount_handle_deadline, (void))
 FAKE_VALUE(int64_t, icount_get_raw, (void), (int64_t)fake_icount)
+FAKE_VALUE(int64_t, icount_get, (void), fake_guest_ns())
+FAKE_VALUE(int64_t, icount_percpu_budget, (int cpus), 0)
+FAKE_VALUE(int64_t, cpu_get_clock, (void), fake_real_ns)
+FAKE_VALUE(bool, all_cpu_threads_idle, (void), fake_idle)
 FAKE_VALUE(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes), -1)
 FAKE_VOID(qemu_clock_notify, (int clock))
 FAKE_VALUE(bool, qemu_clock_run_timers, (int clock), false)
@@ -171,7 +188,6 @@ FAKE_VALUE(bool, qemu_in_vcpu_thread, (void), false)
 FAKE_VOID(qemu_notify_event, (void))
 FAKE_VALUE(void *, qemu_get_cpu, (int index), NULL)
 FAKE_VOID(qemu_cpu_kick, (void *cpu))
-FAKE_VOID(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data))
 FAKE_VOID(rng_backend_request_entropy,
           (void *backend, size_t size, void (*receive)(void *, const void *, size_t), void *opaque))
 FAKE_VALUE(void *, object_get_class, (void *object), *(void **)object)
@@ -223,6 +239,7 @@ FAKE_NOTED(pause_all_vcpus, (void), 'p')
 FAKE_NOTED(resume_all_vcpus, (void), 'r')
 FAKE_NOTED(cpu_stop_current, (void), 's')
 FAKE_NOTED(cpu_loop_exit_noexc, (void *cpu), 'x')
+FAKE_NOTED(async_run_on_cpu, (void *cpu, qemu_cpu_work work, uint64_t data), 'w')
 FAKE_NOTED(helper_rechecking_single_step, (void *env), 't')
 FAKE_NOTED(qemu_system_shutdown_request, (int cause), 'o')
 #pragma GCC diagnostic pop
@@ -368,6 +385,28 @@ size_t fake_request_entropy(size_t size)
     free(request[1]);
     free(request);
     return requested;
+}
+
+void fake_turn(void)
+{
+    void (*volatile call)(void) = icount_handle_deadline;
+    call();
+}
+
+int64_t fake_turn_budget(void)
+{
+    int64_t (*volatile call)(int) = icount_percpu_budget;
+    return call(1);
+}
+
+void fake_set_idle_since(int64_t ns)
+{
+    memcpy(timers_state + WARP_START_AT, &ns, sizeof(ns));
+}
+
+int64_t fake_guest_time(void)
+{
+    return fake_guest_ns();
 }
 
 void fake_request_reset(int cause)

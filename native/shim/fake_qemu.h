@@ -11,12 +11,16 @@
 extern int64_t fake_version[3];
 /* Instructions executed so far, as icount_get_raw tells. */
 extern uint64_t fake_icount;
+/* Its virtual-rt clock, and whether its vCPU is idle. */
+extern int64_t fake_real_ns;
+extern bool fake_idle;
 
 /* Something waits in its queue of events; accounting the warp timer runs it. */
 extern bool fake_has_events;
 
 /* Its vCPU paused (p), resumed (r), told to stop (s), out of its block (x), looked at for a single
- * step (t); a checkpoint (c); the machine reset (R), to be off (o). In their order. */
+ * step (t), given work (w); a checkpoint (c); the machine reset (R), to be off (o). In their order.
+ */
 extern char fake_calls[32];
 /* The event of the log that is next. */
 extern int fake_next_kind;
@@ -60,6 +64,12 @@ int fake_write(const char *bytes, bool all);
 int fake_monitor_writes(const char *bytes);
 /* By its virtio-rng. The bytes that the random device is asked for. */
 size_t fake_request_entropy(size_t size);
+/* What the vCPU's thread does between two turns, and how long the next one may be. */
+void fake_turn(void);
+int64_t fake_turn_budget(void);
+/* QEMU has an idle vCPU's time start at this virtual-rt; -1: it is not idle. */
+void fake_set_idle_since(int64_t ns);
+int64_t fake_guest_time(void);
 /* ShutdownCause: 3 by the monitor, 7 by the guest. */
 void fake_request_reset(int cause);
 /* PAUSE, in a guest whose registers these are. */

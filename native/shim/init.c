@@ -126,6 +126,7 @@ void shim_start(FILE *stand_in, const char *mode)
     clock_install();
     timer_install();
     pace_install();
+    warp_install();
     pause_install();
     clone_install();
     tracking_install();

@@ -72,26 +72,42 @@ static void sleep_without_bql(void *cpu, uint64_t us)
     pace.last_turn_ns = monotonic_ns();
 }
 
-static void take_time(void)
+static uint64_t paced_us(void)
 {
     uint32_t p = permille();
     if (p == 0) {
         pace.debt_us = 0;
         pace.last_turn_ns = 0;
-        return;
+        return 0;
     }
     uint64_t now_ns = monotonic_ns();
     if (pace.last_turn_ns == 0)
         pace.last_turn_ns = now_ns;
     uint64_t us = step_us(p, now_ns);
     pace.last_turn_ns = now_ns;
+    return us;
+}
+
+/* A guest whose clock runs ahead of real time waits for it. */
+static uint64_t ahead_us(void)
+{
+    uint64_t us = shim_role() == ROLE_RECORD ? warp_ahead_us() : 0;
+    return us < STEP_US_MAX ? us : STEP_US_MAX;
+}
+
+static void take_time(void)
+{
+    uint64_t paced = paced_us(), ahead = ahead_us();
+    uint64_t us = paced > ahead ? paced : ahead;
     if (us > 0)
         qemu.async_run_on_cpu(qemu.qemu_get_cpu(0), sleep_without_bql, us);
 }
 
-/* What QEMU's own icount_handle_deadline does, and the pace. Both locks are held. */
+/* What QEMU's own icount_handle_deadline does, in between the guest's clock and the pace. Both
+ * locks are held. */
 static void handle_deadline(void)
 {
+    warp_account();
     if (qemu.qemu_clock_deadline_ns_all(CLOCK_VIRTUAL, TIMER_ATTRIBUTES_ALL) == 0) {
         qemu.qemu_clock_notify(CLOCK_VIRTUAL);
         qemu.qemu_clock_run_timers(CLOCK_VIRTUAL);

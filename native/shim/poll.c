@@ -20,6 +20,7 @@
 enum {
     HELP_NS = 200 * 1000,
     CLONE_STEP_NS = 500 * 1000,
+    WARP_STEP_NS = 2 * 1000 * 1000,
     /* A sleeping main loop shows signs of life this often, without a turn that the log would show.
      */
     BEAT_NS = 20 * 1000 * 1000,
@@ -114,6 +115,8 @@ static int main_thread_poll(struct pollfd *fds, nfds_t count, int64_t limit_ns,
         limit_ns = CLONE_STEP_NS < limit_ns ? CLONE_STEP_NS : limit_ns;
     } else if (events_deliver()) {
         limit_ns = 0; /* what was run may have set timers */
+    } else if (warp_main_thread_turn()) {
+        limit_ns = WARP_STEP_NS < limit_ns ? WARP_STEP_NS : limit_ns;
     }
     bool hold = clone_holds_ingress();
     if (hold)

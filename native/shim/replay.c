@@ -41,6 +41,11 @@ int replay_current_kind(void)
     return atomic_load_explicit(&consumer.kind, memory_order_relaxed);
 }
 
+uint64_t replay_event_end(void)
+{
+    return consumer.event_end;
+}
+
 bool replay_load_begun(void)
 {
     return consumer.load_begun;
@@ -142,19 +147,29 @@ static void take_up(uint64_t length)
         clock_seen(event[0] - FTLOG_KIND_CLOCK_HOST, big_endian64(event + 1));
 }
 
+/* An event that QEMU does not know is done without it. */
+static void skip_our_own(void)
+{
+    if (replay_current_kind() != FTLOG_KIND_WARP)
+        return;
+    warp_noted(ring_at(&shim.ring, consumer.position));
+    consumer.position = consumer.event_end;
+}
+
 int replay_next_byte(void)
 {
     if (shim_role() == ROLE_RECORD)
         return FTLOG_KIND_END; /* live: QEMU finishes fetching an event that it will not look at */
     if (!consumer.load_begun)
         return waiting_next_byte();
-    if (consumer.position == consumer.event_end) {
+    while (consumer.position == consumer.event_end) {
         uint64_t length = await_event();
         if (length == 0) {
             golive_at(consumer.position);
             return FTLOG_KIND_END;
         }
         take_up(length);
+        skip_our_own();
     }
     return *ring_at(&shim.ring, consumer.position++);
 }

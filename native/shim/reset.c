@@ -73,6 +73,7 @@ static void reset_machine(int cause)
     hook_set(&run_on_cpu_hook);
     qemu.qemu_system_reset(cause);
     hook_lift(&run_on_cpu_hook);
+    warp_machine_reset();
     atomic_store(&asked_cause, 0);
 }
 

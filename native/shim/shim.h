@@ -96,8 +96,9 @@ size_t replay_read(void *to, size_t count);
 void replay_seek(uint64_t lsn);
 uint64_t replay_position(void);
 bool replay_waits_for_log(void);
-int replay_current_kind(void); /* -1: none yet */
-bool replay_load_begun(void);  /* the vmstate's log position has been read */
+int replay_current_kind(void);   /* -1: none yet */
+uint64_t replay_event_end(void); /* LSN behind that event */
+bool replay_load_begun(void);    /* the vmstate's log position has been read */
 
 /* devices.c */
 bool devices_have(const uint8_t *event);
@@ -120,6 +121,24 @@ void clock_install(void);
 /* A clock value that went through the log: what is read next must not be less. */
 void clock_seen(unsigned kind, int64_t ns);
 void clock_gone_live(void);
+/* Real time since the guest first ran, as virtual-rt tells it; caller holds the replay lock. */
+int64_t clock_real_ns(void);
+/* What virtual-rt left out so far; and what it left out is not to be left out. */
+int64_t clock_left_out_ns(void);
+void clock_put_in(int64_t ns);
+
+/* warp.c: the guest's clock keeps real time; caller holds both locks, the vCPU does not run. */
+/* Right behind QEMU's own accounting of idle time. */
+void warp_account(void);
+/* Replaying: such an event was met in the log. */
+void warp_noted(const uint8_t *event);
+/* The machine begins anew. */
+void warp_machine_reset(void);
+/* How long the vCPU has to wait for real time. */
+uint64_t warp_ahead_us(void);
+/* The main thread's part, from the ppoll interposer, no lock held. True: go round the loop again.
+ */
+bool warp_main_thread_turn(void);
 
 /* Functions of QEMU that are replaced, each in the file of its name. */
 void notify_install(void);
@@ -127,6 +146,7 @@ void demand_install(void);
 void advance_install(void);
 void timer_install(void);
 void pace_install(void);
+void warp_install(void);
 void pause_install(void);
 void clone_install(void);
 void tracking_install(void);
@@ -156,6 +176,12 @@ void reset_now(void);
 /* The main thread's part, from the ppoll interposer, no lock held. True: go round the loop again.
  */
 bool reset_main_thread_turn(void);
+
+/* arrival.c, while replaying */
+/* The control thread's part. */
+void arrival_look(void);
+/* When the log up to `lsn` was there, at the latest; asked for with an `lsn` that only grows. */
+uint64_t arrival_ns(uint64_t lsn);
 
 /* pace.c */
 void pace_hold(bool held);

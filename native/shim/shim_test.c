@@ -25,7 +25,15 @@
 #include "shim.h"
 #include "version.h"
 
-enum { CASE_SECONDS = 20, REFUSED = 78, CLONE_LSN = 1000, INSTRUCTIONS_BYTES = 5, CLOCK_BYTES = 9 };
+enum {
+    CASE_SECONDS = 20,
+    REFUSED = 78,
+    CLONE_LSN = 1000,
+    INSTRUCTIONS_BYTES = 5,
+    CLOCK_BYTES = 9,
+    WARP_BYTES = 17,
+};
+static const int64_t MS = 1000000, SECOND = 1000000000;
 
 static char directory[] = "/tmp/lockstep-shim-test-XXXXXX";
 static struct ring ring; /* the sidecar's view */
@@ -130,7 +138,8 @@ static void events_become_visible_whole(void)
     start_recording();
     struct ftlog_control *c = ring.control;
     CHECK(c->produced == FTLOG_HEADER_BYTES);
-    CHECK(c->log_version == FTLOG_LOG_VERSION_10_0 && c->qemu_pid == (uint32_t)getpid());
+    CHECK(c->log_version == (FTLOG_LOG_VERSION_10_0 | 1u << 24) &&
+          c->qemu_pid == (uint32_t)getpid());
     CHECK(strncmp(c->qemu_version, "10.0.2", 6) == 0);
     uint64_t before = c->produced;
     fake_put_byte(FTLOG_KIND_NET);
@@ -306,12 +315,218 @@ static void goes_live_at_the_last_whole_event(void)
     CHECK(ring.control->state == FTLOG_STATE_LIVE && ring.control->live_lsn == live);
     CHECK(ring.control->produced == live && ring.control->consumed == live);
     CHECK(ring.control->live_time_ns != 0);
-    /* This host's clock is far behind the log's: time goes on from there, at this host's pace. */
-    CHECK(fake_save_clock(1, 100) == 4096);
-    CHECK(fake_save_clock(1, 130) == 4126);
+    /* This host's clock is far behind the log's: time goes on from there, at this host's pace. What
+     * has passed since that value was taken up has passed for the guest. */
+    int64_t first = fake_save_clock(1, 100);
+    CHECK(first >= 4096 && first < 4096 + CASE_SECONDS * SECOND);
+    CHECK(fake_save_clock(1, 130) == first + 30);
     CHECK(ring.control->produced == live + 2 * CLOCK_BYTES);
     CHECK(*ring_at(&ring, live) == FTLOG_KIND_CLOCK_VIRTUAL_RT);
     CHECK(fake_save_clock(0, 500) == 500);
+}
+
+static void put_big_endian(char *to, int64_t value)
+{
+    uint64_t swapped = __builtin_bswap64((uint64_t)value);
+    memcpy(to, &swapped, sizeof(swapped));
+}
+
+static void take_up_clock(int64_t ns)
+{
+    char event[CLOCK_BYTES] = {FTLOG_KIND_CLOCK_VIRTUAL_RT};
+    put_big_endian(event + 1, ns);
+    sidecar_appends(event, sizeof(event));
+    CHECK(fake_get_byte() == FTLOG_KIND_CLOCK_VIRTUAL_RT && fake_get_qword() == (uint64_t)ns);
+}
+
+/* A value that waited in the log does not tell what the primary's clock says now; one that came
+ * soon does, also when it is not the last. */
+static void what_passed_before_going_live_has_passed_for_the_guest(void)
+{
+    enum { GAP_US = 30000 };
+    start_replaying();
+    take_up_clock(100 * MS);
+    usleep(GAP_US);
+    take_up_clock(101 * MS);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    CHECK(fake_save_clock(1, 7) >= 100 * MS + GAP_US * 1000);
+}
+
+/* However late it is taken up: the control thread has seen it come. */
+static void what_waited_in_the_log_is_no_lag(void)
+{
+    enum { WAITED_US = 200000, LOOK_US = 100000 };
+    char event[CLOCK_BYTES] = {FTLOG_KIND_CLOCK_VIRTUAL_RT};
+    start_replaying();
+    put_big_endian(event + 1, 100 * MS);
+    sidecar_appends(event, sizeof(event));
+    usleep(WAITED_US);
+    CHECK(fake_get_byte() == FTLOG_KIND_CLOCK_VIRTUAL_RT && fake_get_qword() == 100000000u);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    CHECK(fake_save_clock(1, 7) >= 100 * MS + (WAITED_US - LOOK_US) * 1000);
+}
+
+static int64_t fake_behind(void)
+{
+    return fake_real_ns - fake_guest_time();
+}
+
+/* A fourth of the instructions that the clock would take. */
+static void run_busy_turn(int64_t real_ns)
+{
+    fake_icount += (uint64_t)real_ns / 8;
+    fake_real_ns += real_ns;
+    fake_turn();
+}
+
+static void a_busy_guest_keeps_real_time(void)
+{
+    start_recording();
+    for (int i = 0; i < 1000; i++) {
+        int64_t before = fake_guest_time();
+        run_busy_turn(2 * MS);
+        CHECK(fake_behind() == 0 && fake_guest_time() > before);
+    }
+    CHECK(fake_turn_budget() == 250000);
+    /* What is not worth an event waits. */
+    uint64_t at = ring.control->produced;
+    run_busy_turn(MS);
+    CHECK(fake_behind() == MS * 3 / 4 && ring.control->produced == at);
+    run_busy_turn(MS);
+    CHECK(fake_behind() == 0 && ring.control->produced == at + WARP_BYTES);
+}
+
+static void a_guest_that_was_kept_from_running_catches_up_gently(void)
+{
+    enum { STALL_S = 10 };
+    start_recording();
+    run_busy_turn(2 * MS);
+    int64_t worst = 0, turns = 0;
+    fake_real_ns += STALL_S * SECOND;
+    while (fake_behind() > 0) {
+        int64_t before = fake_guest_time();
+        run_busy_turn(MS / 4);
+        CHECK(fake_behind() < MS || fake_turn_budget() == 50000); /* steps come often, then */
+        worst = fake_guest_time() - before > worst ? fake_guest_time() - before : worst;
+        turns++;
+    }
+    CHECK(worst <= 4 * MS + MS / 10);
+    CHECK(turns * MS / 4 < STALL_S * SECOND / 2); /* four times as fast as real time */
+    CHECK(fake_turn_budget() == 250000);
+}
+
+/* Two million instructions a second: small steps would bring a tick each to a guest that has no
+ * time for as many. Not while it boots. */
+static void a_guest_on_a_very_slow_host_keeps_real_time_and_gets_on(void)
+{
+    enum { TURN = 250000, TURN_MS = 125, BOOT_S = 20, CATCH_UP_MIN = 50000 };
+    start_recording();
+    fake_icount = (uint64_t)(BOOT_S * SECOND) / 2;
+    fake_real_ns = fake_guest_time();
+    uint64_t from = fake_icount, log = ring.control->produced;
+    for (int i = 0; i < 1000; i++) {
+        fake_icount += (uint64_t)fake_turn_budget();
+        fake_real_ns += fake_turn_budget() * TURN_MS * MS / TURN;
+        fake_turn();
+        CHECK(fake_behind() < SECOND);
+    }
+    uint64_t steps = (ring.control->produced - log) / WARP_BYTES;
+    CHECK((fake_icount - from) / steps > CATCH_UP_MIN);
+}
+
+static void a_held_guest_waits_for_its_release_to_catch_up(void)
+{
+    start_recording();
+    run_busy_turn(2 * MS);
+    int64_t at = fake_guest_time();
+    fake_real_ns += SECOND;
+    fake_turn(); /* no instruction since */
+    CHECK(fake_guest_time() == at);
+    run_busy_turn(MS);
+    CHECK(fake_guest_time() >= at + 4 * MS);
+}
+
+static void poll_as_the_main_loop(void)
+{
+    struct timespec no_time = {0, 0};
+    struct pollfd none;
+    fake_set_locked(false);
+    ppoll(&none, 0, &no_time, NULL);
+    fake_set_locked(true);
+}
+
+static void an_idle_guest_catches_up(void)
+{
+    start_recording();
+    run_busy_turn(2 * MS);
+    fake_real_ns += 100 * MS;
+    fake_set_idle_since(-1); /* it runs: its next turn will do it */
+    poll_as_the_main_loop();
+    CHECK(fake_behind() == 100 * MS);
+    fake_idle = true;
+    for (int turns = 0; turns < 20; turns++) {
+        fake_real_ns += 2 * MS;
+        fake_set_idle_since(fake_real_ns - 2 * MS);
+        poll_as_the_main_loop();
+    }
+    CHECK(fake_behind() < 10 * MS);
+}
+
+static void a_guest_ahead_of_real_time_is_not_set_back(void)
+{
+    start_recording();
+    fake_real_ns = SECOND;
+    fake_turn();
+    fake_icount += (uint64_t)SECOND;
+    int64_t at = fake_guest_time();
+    uint64_t log = ring.control->produced;
+    fake_turn();
+    CHECK(fake_guest_time() == at && ring.control->produced == log);
+    CHECK(strcmp(fake_calls, "w") == 0); /* it waits */
+}
+
+static void put_warp(int64_t guest_ns, int64_t real_ns)
+{
+    char event[WARP_BYTES] = {FTLOG_KIND_WARP};
+    put_big_endian(event + 1, guest_ns);
+    put_big_endian(event + 9, real_ns);
+    sidecar_appends(event, sizeof(event));
+}
+
+/* QEMU sees the events around it; the step is made in the turn whose checkpoint it stands behind.
+ */
+static void a_backup_makes_the_same_steps(void)
+{
+    start_replaying();
+    fake_icount = 1000;
+    sidecar_appends("\x1f", 1);
+    put_warp(5 * MS, 6 * MS);
+    sidecar_appends("\x02", 1);
+    CHECK(fake_get_byte() == FTLOG_KIND_CHECKPOINT_FIRST + 1);
+    CHECK(fake_get_byte() == FTLOG_KIND_EXCEPTION);
+    CHECK(fake_guest_time() == 2000);
+    fake_real_ns = SECOND;
+    fake_turn();
+    CHECK(fake_guest_time() == 5 * MS);
+    fake_icount += 1000;
+    fake_turn();
+    CHECK(fake_guest_time() == 5 * MS + 2000); /* its own clock decides nothing */
+    CHECK(fake_turn_budget() == INT32_MAX);
+}
+
+static void a_step_that_was_logged_is_made_also_when_live(void)
+{
+    start_replaying();
+    sidecar_appends("\x1f", 1);
+    put_warp(5 * MS, 6 * MS);
+    ring.control->promote = 1;
+    CHECK(fake_get_byte() == FTLOG_KIND_CHECKPOINT_FIRST + 1);
+    CHECK(fake_get_byte() == FTLOG_KIND_END);
+    CHECK(ring.control->live_lsn == CLONE_LSN + 1 + WARP_BYTES);
+    fake_turn();
+    CHECK(fake_guest_time() == 5 * MS);
 }
 
 static void time_of_day_is_not_set_back(void)
@@ -343,6 +558,21 @@ static void check_halts(void (*act)(void), enum ftlog_error code, uint64_t lsn)
     CHECK(waitpid(qemu, NULL, WNOHANG) == 0); /* it stands, and has not crashed */
     kill(qemu, SIGKILL);
     CHECK(waitpid(qemu, NULL, 0) == qemu);
+}
+
+static void step_back(void)
+{
+    start_replaying();
+    fake_icount = (uint64_t)SECOND;
+    put_warp(5 * MS, 6 * MS);
+    sidecar_appends("\x02", 1);
+    (void)fake_get_byte();
+    fake_turn();
+}
+
+static void a_step_back_halts_by_name(void)
+{
+    check_halts(step_back, FTLOG_ERR_EVENT_FIELD, CLONE_LSN + WARP_BYTES + 1);
 }
 
 static void take_unknown_kind(void)
@@ -981,6 +1211,17 @@ static const struct test {
     TEST(a_full_ring_makes_the_producer_wait),
     TEST(replay_hands_out_events_and_waits),
     TEST(goes_live_at_the_last_whole_event),
+    TEST(what_passed_before_going_live_has_passed_for_the_guest),
+    TEST(what_waited_in_the_log_is_no_lag),
+    TEST(a_busy_guest_keeps_real_time),
+    TEST(a_guest_that_was_kept_from_running_catches_up_gently),
+    TEST(a_guest_on_a_very_slow_host_keeps_real_time_and_gets_on),
+    TEST(a_held_guest_waits_for_its_release_to_catch_up),
+    TEST(an_idle_guest_catches_up),
+    TEST(a_guest_ahead_of_real_time_is_not_set_back),
+    TEST(a_backup_makes_the_same_steps),
+    TEST(a_step_that_was_logged_is_made_also_when_live),
+    TEST(a_step_back_halts_by_name),
     TEST(time_of_day_is_not_set_back),
     TEST(bad_log_halts_by_name),
     TEST(bad_length_halts_by_name),

@@ -70,6 +70,10 @@ struct qemu_version_info {
     F(void, icount_account_warp_timer, (void))                                                     \
     F(void, icount_handle_deadline, (void))                                                        \
     F(int64_t, icount_get_raw, (void))                                                             \
+    F(int64_t, icount_get, (void))                                                                 \
+    F(int64_t, icount_percpu_budget, (int cpus))                                                   \
+    F(int64_t, cpu_get_clock, (void))                                                              \
+    F(bool, all_cpu_threads_idle, (void))                                                          \
     F(int64_t, qemu_clock_deadline_ns_all, (int clock, int attributes))                            \
     F(void, qemu_clock_notify, (int clock))                                                        \
     F(bool, qemu_clock_run_timers, (int clock))                                                    \
@@ -101,6 +105,7 @@ struct qemu_version_info {
     V(int, replay_mode)                                                                            \
     V(int, reboot_action)                                                                          \
     V(uint8_t, replay_state)                                                                       \
+    V(uint8_t, timers_state)                                                                       \
     V(void *, main_loop_tlg)
 
 struct qemu_symbols {

@@ -25,6 +25,8 @@ static const struct release known[] = {
         .state_has_unread_data = 36,
         .state_block_request_id = 48,
         .state_read_event_id = 56,
+        .timers_bias = 40,
+        .timers_warp_start = 48,
         .timer_expire_time = 0,
         .timer_list = 8,
         .timer_callback = 16,
@@ -73,7 +75,8 @@ void version_check(void)
     if (!ftlog_log_version_known(release->log_version))
         shim_refuse(FTLOG_ERR_LOG_VERSION, "log version 0x%x of QEMU %s is not known",
                     release->log_version, name);
-    ring_store32(&control->log_version, release->log_version);
+    ring_store32(&control->log_version,
+                 release->log_version | FTLOG_OWN_REVISION << FTLOG_OWN_REVISION_SHIFT);
 }
 
 uint8_t *version_state_field(uint32_t offset)

@@ -16,6 +16,9 @@ struct release {
     uint32_t state_has_unread_data;
     uint32_t state_block_request_id;
     uint32_t state_read_event_id;
+    /* struct TimersState (include/system/cpu-timers-internal.h) */
+    uint32_t timers_bias;
+    uint32_t timers_warp_start;
     /* struct QEMUTimer (include/qemu/timer.h) */
     uint32_t timer_expire_time;
     uint32_t timer_list;
