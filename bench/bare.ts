@@ -80,6 +80,7 @@ export async function bootBare(cleanup: Cleanup, kind: BareKind): Promise<BareVm
     netSocket: '',
     serialFile: join(dir, 'serial'),
     vncSocket: join(dir, 'vnc'),
+    diskSockets: [],
   };
   const { machine, qemuBinary } = makeSettings(layout, DEFAULT_CHOICE);
   const whole = qemuCommand({ machine, paths, mode: 'record', qemuBinary });

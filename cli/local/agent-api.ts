@@ -18,6 +18,8 @@ export const startRequestSchema = z.discriminatedUnion('role', [
       z.strictObject({ kind: z.literal('found') }),
       z.strictObject({ kind: z.literal('refound'), expectEpoch: z.int().positive() }),
     ]),
+    /** Of the VM, counted in its disks' images; 1: nothing is known of an earlier one. */
+    life: z.int().positive(),
   }),
   z.strictObject({
     role: z.literal('backup'),

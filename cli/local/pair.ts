@@ -179,6 +179,7 @@ export interface MachineChoice {
   readonly initrd: string;
   /** Added to the kernel's command line. */
   readonly append: string;
+  readonly disks: Settings['machine']['disks'];
 }
 
 export const DEFAULT_MACHINE: MachineChoice = {
@@ -188,6 +189,7 @@ export const DEFAULT_MACHINE: MachineChoice = {
   kernel: join(REPO, 'build/guest/vmlinuz'),
   initrd: join(REPO, 'build/guest/initrd.cpio'),
   append: '',
+  disks: [],
 };
 
 /** The guest that is built for tests, which says on its console when it serves; of another's nothing is known. */
@@ -199,6 +201,7 @@ export interface PairChoice {
   readonly qemuBinary: string;
   readonly sidecarMain: string;
   readonly ringMiB: number;
+  readonly copyMiBPerSecond: number | null;
   readonly sidecarOverrides: Readonly<Record<string, unknown>>;
 }
 
@@ -207,6 +210,7 @@ export const DEFAULT_CHOICE: PairChoice = {
   qemuBinary: 'qemu-system-x86_64',
   sidecarMain: join(REPO, 'build/sidecar/local/main.js'),
   ringMiB: 64,
+  copyMiBPerSecond: null,
   sidecarOverrides: {},
 };
 
@@ -219,6 +223,7 @@ export function makeSettings(layout: PairLayout, choice: PairChoice = DEFAULT_CH
     hostCount: layout.hosts.length,
     machine: {
       ...machine,
+      disks: [...machine.disks],
       mac: layout.guest.mac,
       uuid: newUuid(),
       append: `console=ttyS0 quiet ${network} ${machine.append}`.trimEnd(),
@@ -226,6 +231,7 @@ export function makeSettings(layout: PairLayout, choice: PairChoice = DEFAULT_CH
     qemuBinary: choice.qemuBinary,
     sidecarMain: choice.sidecarMain,
     ringBytes: choice.ringMiB * 1024 * 1024,
+    copyMiBPerSecond: choice.copyMiBPerSecond,
     storePassword: newPassword(),
     sidecarOverrides: { ...choice.sidecarOverrides },
   };

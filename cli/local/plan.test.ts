@@ -10,7 +10,7 @@ const layout = pairLayout('x'.repeat(16));
 const settings = makeSettings(layout);
 const pair = { layout, settings };
 const a = hostOf(layout, 'a');
-const first = { role: 'primary', lease: { kind: 'found' } } as const;
+const first = { role: 'primary', lease: { kind: 'found' }, life: 1 } as const;
 const backup = { role: 'backup', peer: { host: '10.77.0.11', port: 7700 } } as const;
 
 describe('the plan of an incarnation', () => {

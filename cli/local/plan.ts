@@ -3,10 +3,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { StartRequest } from './agent-api.js';
+import { hostImage } from './disks.js';
 import type { IncarnationPlan } from './incarnation.js';
 import { REPO, type HostLayout } from './layout.js';
 import { HOST_TAP } from './network.js';
-import { qemuCommand, shimEnvironment, type QemuPaths } from './qemu.js';
+import { diskId, qemuCommand, shimEnvironment, type QemuPaths } from './qemu.js';
 import type { Pair, Settings } from './settings.js';
 import { STORE_USER } from './store.js';
 
@@ -29,6 +30,9 @@ export const niced = (nice: number, command: readonly string[]): string[] => [
   ...command,
 ];
 
+/** Of a sidecar: a slow flush of one disk must hold up neither another disk nor a clone, which is read by them as well. */
+const FILE_THREADS = 16;
+
 /** Sets the environment only for the last program, not for those that start it: a preloaded library is in all. */
 const withEnv = (env: Readonly<Record<string, string>>, command: readonly string[]): string[] => [
   'env',
@@ -46,9 +50,12 @@ export function deviceHash(settings: Settings): string {
     netSocket: 'net',
     serialFile: 'serial',
     vncSocket: 'vnc',
+    diskSockets: settings.machine.disks.map((_, index) => diskId(index)),
   };
   const command = qemuCommand({ machine: settings.machine, paths, mode: 'record', qemuBinary: 'qemu' });
-  return createHash('sha256').update(JSON.stringify(command)).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([command, settings.machine.disks.map(({ bytes }) => bytes)]))
+    .digest('hex');
 }
 
 interface Files extends QemuPaths {
@@ -58,7 +65,7 @@ interface Files extends QemuPaths {
   readonly cloneSocket: string;
 }
 
-function filesOf(host: HostLayout, nonce: string): Files {
+function filesOf(host: HostLayout, nonce: string, disks: number): Files {
   const short = nonce.slice(0, NONCE_DIGITS);
   const dir = join(host.dir, short);
   return {
@@ -70,6 +77,7 @@ function filesOf(host: HostLayout, nonce: string): Files {
     netSocket: join(dir, 'net.sock'),
     serialFile: join(dir, 'serial.log'),
     vncSocket: join(dir, 'vnc.sock'),
+    diskSockets: Array.from({ length: disks }, (_, index) => join(dir, `${diskId(index)}.sock`)),
   };
 }
 
@@ -93,6 +101,14 @@ function sidecarConfig(
     qmpSocket: files.qmpSocket,
     netSocket: files.netSocket,
     cloneSocket: files.cloneSocket,
+    disks: settings.machine.disks.map((disk, index) => ({
+      id: diskId(index),
+      socket: files.diskSockets[index],
+      image: hostImage(disk, host),
+      bytes: disk.bytes,
+    })),
+    ...(request.role === 'primary' ? { life: request.life } : {}),
+    ...(settings.copyMiBPerSecond === null ? {} : { copyMiBPerSecond: settings.copyMiBPerSecond }),
     tap: HOST_TAP,
     guestMac: settings.machine.mac,
     listen: { host: host.ip, port: CHANNEL_PORT },
@@ -121,7 +137,7 @@ export function planIncarnation(
   nonce: string,
   request: StartRequest,
 ): IncarnationPlan {
-  const files = filesOf(host, nonce);
+  const files = filesOf(host, nonce, pair.settings.machine.disks.length);
   const configFile = join(files.dir, 'sidecar.json');
   return {
     nonce,
@@ -133,13 +149,16 @@ export function planIncarnation(
     serialFile: files.serialFile,
     configFile,
     config: sidecarConfig(pair, host, nonce, request, files),
-    sidecarCommand: niced(SIDECAR_NICE, [
-      process.execPath,
-      '--enable-source-maps',
-      pair.settings.sidecarMain,
-      '--config',
-      configFile,
-    ]),
+    sidecarCommand: niced(
+      SIDECAR_NICE,
+      withEnv({ UV_THREADPOOL_SIZE: String(FILE_THREADS) }, [
+        process.execPath,
+        '--enable-source-maps',
+        pair.settings.sidecarMain,
+        '--config',
+        configFile,
+      ]),
+    ),
     qemuCommand: niced(
       QEMU_NICE,
       withEnv(

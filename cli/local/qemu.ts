@@ -2,6 +2,7 @@
 // The command line of the VM's QEMU. Pure: the same machine gives the same devices at the same addresses,
 // which both sides must have or a clone does not load.
 import {
+  diskArguments,
   engineArguments,
   networkArguments,
   shimEnvironment as shimSwitches,
@@ -11,6 +12,18 @@ import {
 
 /** `kubevirt`: the machine KubeVirt 1.7 makes by default. `small`: NIC and serial port only, boots faster. */
 export type MachineModel = 'kubevirt' | 'small';
+
+export type DiskBus = 'virtio-blk' | 'virtio-scsi';
+
+/** A disk as the guest sees it. The first one is `disk0`. */
+export interface MachineDisk {
+  readonly bus: DiskBus;
+  readonly bytes: number;
+  /** The disk's sector: 512 or 4096. */
+  readonly sectorBytes: number;
+}
+
+export const diskId = (index: number): string => `disk${String(index)}`;
 
 /** What the guest sees; equal on both sides. */
 export interface Machine {
@@ -24,6 +37,7 @@ export interface Machine {
   readonly initrd: string;
   /** Kernel command line. */
   readonly append: string;
+  readonly disks: readonly MachineDisk[];
 }
 
 /** What this incarnation has for itself. */
@@ -32,6 +46,8 @@ export interface QemuPaths {
   readonly netSocket: string;
   readonly serialFile: string;
   readonly vncSocket: string;
+  /** One for each of the machine's disks: where its image is served. */
+  readonly diskSockets: readonly string[];
 }
 
 export interface QemuLaunch {
@@ -80,6 +96,61 @@ const nic = (machine: Machine) => ({
   guest_announce: false,
 });
 
+/**
+ * No more requests at once than QEMU's NBD client has under way (16, MAX_NBD_REQUESTS): one that had to wait there would
+ * be sent, and its data be read from the guest's memory, at a moment that differs between the sides.
+ */
+const QUEUE_SIZE = 16;
+
+/**
+ * Of a disk on either bus. Geometry is given, or QEMU would read the first sector to guess one, and a backup's image is
+ * not whole at its start. Errors go to the guest, never stop the machine: a stop is in no log.
+ */
+const diskFacts = (disk: MachineDisk, index: number) => ({
+  drive: diskId(index),
+  id: `${diskId(index)}-dev`,
+  serial: diskId(index),
+  logical_block_size: disk.sectorBytes,
+  physical_block_size: disk.sectorBytes,
+  cyls: 16383,
+  heads: 16,
+  secs: 63,
+  werror: 'report',
+  rerror: 'report',
+});
+
+const SCSI_PORT = 2;
+const FIRST_DISK_PORT = 6;
+
+const smallDisk = (disk: MachineDisk, index: number): string[] => [
+  '-device',
+  JSON.stringify(
+    disk.bus === 'virtio-blk'
+      ? {
+          driver: 'virtio-blk-pci',
+          ...diskFacts(disk, index),
+          'num-queues': 1,
+          'queue-size': QUEUE_SIZE,
+          bus: 'pcie.0',
+          addr: `0x${(3 + index).toString(16)}`,
+        }
+      : { driver: 'scsi-hd', ...diskFacts(disk, index), bus: 'scsi0.0', lun: index },
+  ),
+];
+
+const kubevirtDisk = (disk: MachineDisk, index: number): string[] =>
+  disk.bus === 'virtio-blk'
+    ? onPort('virtio-blk-pci-non-transitional', FIRST_DISK_PORT + index, {
+        ...diskFacts(disk, index),
+        'num-queues': 1,
+        'queue-size': QUEUE_SIZE,
+      })
+    : smallDisk(disk, index);
+
+const scsiQueue = { num_queues: 1, virtqueue_size: QUEUE_SIZE };
+
+const hasScsi = (machine: Machine): boolean => machine.disks.some(({ bus }) => bus === 'virtio-scsi');
+
 const smallDevices = ({ machine }: QemuLaunch): string[] => [
   '-smp',
   '1',
@@ -87,6 +158,13 @@ const smallDevices = ({ machine }: QemuLaunch): string[] => [
   'none',
   '-device',
   JSON.stringify({ driver: 'virtio-net-pci', ...nic(machine), bus: 'pcie.0', addr: '0x2' }),
+  ...(hasScsi(machine)
+    ? [
+        '-device',
+        JSON.stringify({ driver: 'virtio-scsi-pci', id: 'scsi0', ...scsiQueue, bus: 'pcie.0', addr: '0x8' }),
+      ]
+    : []),
+  ...machine.disks.flatMap(smallDisk),
 ];
 
 const kubevirtDevices = ({ machine, paths }: QemuLaunch): string[] => [
@@ -94,7 +172,10 @@ const kubevirtDevices = ({ machine, paths }: QemuLaunch): string[] => [
   '1,maxcpus=4,sockets=4,dies=1,cores=1,threads=1',
   ...Array.from({ length: ROOT_PORTS }, (_, index) => rootPort(index)).flat(),
   ...onPort('virtio-net-pci-non-transitional', 1, nic(machine)),
-  ...onPort('virtio-scsi-pci-non-transitional', 2, { id: 'scsi0' }),
+  ...onPort('virtio-scsi-pci-non-transitional', SCSI_PORT, {
+    id: 'scsi0',
+    ...(hasScsi(machine) ? scsiQueue : {}),
+  }),
   ...onPort('virtio-serial-pci-non-transitional', 3, { id: 'virtio-serial0' }),
   // What comes by this channel is in no log, so nobody may be at its other end; the guest finds it, as in KubeVirt's machine.
   '-chardev',
@@ -116,6 +197,7 @@ const kubevirtDevices = ({ machine, paths }: QemuLaunch): string[] => [
   '-object',
   JSON.stringify({ 'qom-type': 'rng-builtin', id: 'rng-source0' }),
   ...onPort('virtio-rng-pci-non-transitional', 5, { rng: 'rng-source0', id: 'rng0' }),
+  ...machine.disks.flatMap(kubevirtDisk),
 ];
 
 const DEVICES: Record<MachineModel, (launch: QemuLaunch) => string[]> = {
@@ -156,6 +238,7 @@ export function qemuCommand(launch: QemuLaunch): string[] {
     '-serial',
     'chardev:serial0',
     ...networkArguments(NETDEV, paths.netSocket),
+    ...paths.diskSockets.flatMap((socket, index) => diskArguments(diskId(index), socket)),
     ...DEVICES[machine.model](launch),
     '-kernel',
     machine.kernel,

@@ -20,7 +20,18 @@ export const settingsSchema = z.strictObject({
     kernel: z.string(),
     initrd: z.string(),
     append: z.string(),
+    disks: z.array(
+      z.strictObject({
+        /** Each host's own image is this with its name behind: PATH.a. */
+        image: z.string(),
+        bytes: z.int(),
+        bus: z.enum(['virtio-blk', 'virtio-scsi']),
+        sectorBytes: z.int(),
+      }),
+    ),
   }),
+  /** Of a copy of the disks to a new backup; null: as fast as it goes. */
+  copyMiBPerSecond: z.number().nullable(),
   qemuBinary: z.string(),
   /** The sidecar's program; tests put another in its place. */
   sidecarMain: z.string(),

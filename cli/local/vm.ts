@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { RedisLease } from '../../sidecar/io/lease/redis.js';
 import { agentStart, type AgentStatus, type StartRequest } from './agent-api.js';
+import { lifeOf, makeImagesReady, refuseOldImages } from './disks.js';
 import { ifMissing, LocalError } from './errors.js';
 import type { HostLayout } from './layout.js';
 import { observePair, type HostKind } from './observe.js';
@@ -14,8 +15,9 @@ import { storeSocket, STORE_USER } from './store.js';
 const GUEST_READY = /^READY/m;
 const LEASE_ANSWER_MS = 2000;
 
-export const startFirst = (host: HostLayout): Promise<AgentStatus> =>
-  agentStart(host, { role: 'primary', lease: { kind: 'found' } });
+/** Its images are ready, and the newest. */
+export const startFirst = (host: HostLayout, life = 1): Promise<AgentStatus> =>
+  agentStart(host, { role: 'primary', lease: { kind: 'found' }, life });
 
 /** True once the test guest's programs answer, by its console. */
 export const guestReady = async (serialFile: string): Promise<boolean> =>
@@ -46,9 +48,10 @@ const KNOWN_EMPTY: ReadonlySet<HostKind> = new Set(['dead', 'idle', 'ended']);
 
 /**
  * Starts the VM from nothing, after both sides are known dead; what it had in memory is lost.
+ * @param insists also from a disk's image that is not the newest
  * @throws LocalError STATE when a host may still run it, HOST_DOWN when `host` has no power.
  */
-export async function coldStart(pair: Pair, host: HostLayout): Promise<AgentStatus> {
+export async function coldStart(pair: Pair, host: HostLayout, insists = false): Promise<AgentStatus> {
   const views = await observePair(pair.layout.hosts);
   const doubtful = views.filter((view) => !KNOWN_EMPTY.has(view.kind));
   if (doubtful.length > 0) {
@@ -63,8 +66,10 @@ export async function coldStart(pair: Pair, host: HostLayout): Promise<AgentStat
     const cure = `Switch it on: lockstep start-host ${host.name}.`;
     throw new LocalError('HOST_DOWN', `host ${host.name} has no power`, cure);
   }
+  if (!insists) refuseOldImages(pair, host);
+  makeImagesReady(pair, host);
   const epoch = await epochInStore(pair);
   const lease: Extract<StartRequest, { role: 'primary' }>['lease'] =
     epoch === null ? { kind: 'found' } : { kind: 'refound', expectEpoch: epoch };
-  return agentStart(host, { role: 'primary', lease });
+  return agentStart(host, { role: 'primary', lease, life: lifeOf(pair) });
 }

@@ -61,6 +61,7 @@ interface ColdStartOptions {
   readonly pair: string;
   readonly timeout: number;
   readonly yes?: true;
+  readonly insist?: true;
 }
 
 async function coldStartOn(name: string, options: ColdStartOptions): Promise<void> {
@@ -68,7 +69,10 @@ async function coldStartOn(name: string, options: ColdStartOptions): Promise<voi
   const host = hostOf(pair.layout, name);
   await confirm('Start the VM from nothing? What it had in memory is lost.', options.yes);
   // Held from the look at all hosts until one runs the VM: two at once would each see nothing run.
-  const status = await withLock(pairClaim(pair.layout, "'lockstep cold-start'"), () => coldStart(pair, host));
+  const insists = options.insist === true;
+  const status = await withLock(pairClaim(pair.layout, "'lockstep cold-start'"), () =>
+    coldStart(pair, host, insists),
+  );
   const started = startedOn(pair.layout, host, status);
   await waitMachine(started);
   if (isTestGuest(pair.settings.machine)) await waitGuest(started, options.timeout * 1000);
@@ -95,6 +99,10 @@ export function addHostVerbs(program: Command): void {
     .description('start the VM from nothing, after both sides died')
     .argument('<host>', 'where')
     .addOption(pairOption())
+    .option(
+      '--insist',
+      "also from a disk's image that is not the newest: what only the other one has is lost",
+    )
     .addOption(timeoutOption(GUEST_READY_S))
     .addOption(yesOption())
     .action(coldStartOn);

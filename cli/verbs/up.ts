@@ -4,6 +4,15 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { requireAble } from '../check/check.js';
 import type { AgentStatus } from '../local/agent-api.js';
+import {
+  hostOfDisks,
+  lifeOf,
+  makeImagesReady,
+  parseDisk,
+  refuseOldImages,
+  settleDisks,
+  type DiskWish,
+} from '../local/disks.js';
 import { LocalError } from '../local/errors.js';
 import { HOSTS_MAX, pairLayout, type HostLayout, type PairLayout } from '../local/layout.js';
 import { pairClaim, withLock } from '../local/lock.js';
@@ -19,7 +28,14 @@ import {
 import type { Pair } from '../local/settings.js';
 import { instructionsOf, requireStarted, type Started } from '../local/started.js';
 import { guestReady, startFirst } from '../local/vm.js';
-import { memoryOption, noWaitOption, pairOption, timeoutOption, wholeNumber } from './options.js';
+import {
+  memoryOption,
+  noWaitOption,
+  pairOption,
+  positiveNumber,
+  timeoutOption,
+  wholeNumber,
+} from './options.js';
 import { goOn, stopAtNextStep, unlessStopped } from './stopping.js';
 import { print, say, waitFor, type Look } from './talk.js';
 
@@ -83,18 +99,30 @@ function cpuModel(text: string): string {
  */
 export async function upPair(pair: Pair, timeoutMs: number, waits: boolean): Promise<void> {
   const { layout, settings } = pair;
-  const [first] = layout.hosts;
+  const first = hostOfDisks(pair) ?? layout.hosts[0];
   if (first === undefined) throw new LocalError('USAGE', 'a pair without hosts');
+  refuseOldImages(pair, first);
+  makeImagesReady(pair, first);
   await bringUp(pair, say);
   await orTakeDown(layout, say, async () => {
     goOn();
     say(
       `starting the VM on host ${first.name} (${settings.machine.model}, ${settings.machine.memoryMiB} MiB)`,
     );
-    const started = startedOn(layout, first, await unlessStopped(startFirst(first)));
+    const started = startedOn(layout, first, await unlessStopped(startFirst(first, lifeOf(pair))));
     await waitMachine(started);
     if (waits) await waitGuest(started, timeoutMs);
   });
+}
+
+/** Commander tells whose option it was. */
+function diskWish(text: string): DiskWish {
+  try {
+    return parseDisk(text);
+  } catch (error) {
+    if (!(error instanceof LocalError)) throw error;
+    throw new InvalidArgumentError(`${error.message}. ${error.cure ?? ''}`);
+  }
 }
 
 interface Options {
@@ -106,6 +134,8 @@ interface Options {
   readonly kernel: string;
   readonly initrd: string;
   readonly append: string;
+  readonly disk: readonly DiskWish[];
+  readonly copyRate?: number;
   readonly qemu: string;
   readonly timeout: number;
   readonly wait: boolean;
@@ -124,8 +154,10 @@ async function up(options: Options): Promise<void> {
   );
   const qemuBinary = options.qemu.includes('/') ? resolve(options.qemu) : options.qemu;
   await requireAble(qemuBinary, memoryMiB);
-  const machine = { model, memoryMiB, cpu, kernel, initrd, append };
-  const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary });
+  const disks = settleDisks(options.disk, layout);
+  const machine = { model, memoryMiB, cpu, kernel, initrd, append, disks };
+  const copyMiBPerSecond = options.copyRate ?? null;
+  const settings = makeSettings(layout, { ...DEFAULT_CHOICE, machine, qemuBinary, copyMiBPerSecond });
   stopAtNextStep(say);
   await withLock(pairClaim(layout, "'lockstep up'"), () =>
     upPair({ layout, settings }, options.timeout * 1000, options.wait && isTestGuest(machine)),
@@ -152,6 +184,19 @@ export function addUp(program: Command): void {
     )
     .option('--kernel <file>', "the guest's kernel", DEFAULT_MACHINE.kernel)
     .option('--initrd <file>', "the guest's initramfs", DEFAULT_MACHINE.initrd)
+    .addOption(
+      new Option(
+        '--disk <path,...>',
+        'a disk; each host keeps an image of its own: PATH.a, PATH.b. Again for more',
+      )
+        .default([], 'none')
+        .argParser((text: string, before: readonly DiskWish[]) => [...before, diskWish(text)]),
+    )
+    .addOption(
+      new Option('--copy-rate <MiB/s>', 'most that copying the disks to a new backup takes').argParser(
+        positiveNumber,
+      ),
+    )
     .option('--append <words>', "more for the kernel's command line", '')
     .option('--qemu <file>', 'which QEMU', DEFAULT_CHOICE.qemuBinary)
     .addOption(noWaitOption())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "descriptors.h"
 #include "handle.h"
+#include "image.h"
 #include "log.h"
 #include "probe.h"
 #include "ring.h"
@@ -14,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports)
     lockstep::ExportWatch(exports);
     lockstep::ExportTap(exports);
     lockstep::ExportDescriptors(exports);
+    lockstep::ExportImage(exports);
     lockstep::ExportProbe(exports);
     lockstep::ExportLog(exports);
     return exports;

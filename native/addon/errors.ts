@@ -27,6 +27,8 @@ export type AddonErrorCode =
   | 'TAP_GONE'
   | 'FDS_TRUNCATED'
   | 'FDS_TIMEOUT'
+  | 'IMAGE_LOCKED'
+  | 'IMAGE_NO_HOLES'
   | 'UFFD_NOT_PERMITTED'
   | 'UFFD_NOT_SUPPORTED'
   | 'SYSTEM';

@@ -29,6 +29,7 @@ export {
   socketPair,
   unsentBytes,
 } from './descriptors.js';
+export { imageBytes, lockImage, nextData, punchHole } from './image.js';
 export { probeTun, probeUserfaultfd, type Probe, type UserfaultfdProbe } from './probe.js';
 export {
   CONTROL_BYTES,

@@ -75,6 +75,12 @@ export interface Native {
   shutdownSocket(socketFd: number): void;
   unsentBytes(socketFd: number): number;
 
+  imageLock(fd: number): void;
+  imageBytes(fd: number): number;
+  /** -1: nowhere. */
+  imageNextData(fd: number, from: number): number;
+  imagePunch(fd: number, offset: number, length: number): Promise<void>;
+
   /** The kernel's feature bits. */
   probeUserfaultfd(): bigint;
   probeTun(): void;

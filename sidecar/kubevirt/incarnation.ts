@@ -8,6 +8,7 @@ import { Tap, probeUserfaultfd } from '../../native/addon/index.js';
 import type { ChannelTls } from '../io/channel/tls.js';
 import { RedisLease } from '../io/lease/redis.js';
 import { Assembly, type AssemblyHandlers } from '../runtime/assembly.js';
+import { NO_DISKS } from '../runtime/disks/disks.js';
 import { QUIESCE_MS_MAX_DEFAULT, RING_BYTES_DEFAULT, type Site, type Start } from '../runtime/site.js';
 import { withoutUndefined } from '../settings.js';
 import { backupArgv, deviceHash, nicOf, primaryArgv, shimEnvironment, type Files } from './argv/index.js';
@@ -125,6 +126,7 @@ function openSite({ config, pod, tls }: Place, { nonce, files, hash, mac, tapFd 
     tls: tls(),
     log,
     limits,
+    disks: NO_DISKS,
     tap: Tap.adopt(tapFd),
     lease: openLease(config),
   };

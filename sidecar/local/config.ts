@@ -2,6 +2,7 @@
 /** The settings of a sidecar of the local pair: one JSON file, written by the agent that starts it next to a QEMU. */
 import { z } from 'zod';
 import { RING_BYTES_MAX, RING_BYTES_MIN } from '../../native/addon/index.js';
+import { DISKS_MAX } from '../io/disk/copy-wire.js';
 import type { Limits } from '../protocol/limits.js';
 import { QUIESCE_MS_MAX_DEFAULT, RING_BYTES_DEFAULT } from '../runtime/site.js';
 import {
@@ -52,6 +53,23 @@ const schema = z.strictObject({
   qmpSocket: unixPath,
   netSocket: unixPath,
   cloneSocket: unixPath,
+  /** Raw images, each at most in one sidecar's hands. */
+  disks: z
+    .array(
+      z.strictObject({
+        /** Name of QEMU's block node and of the NBD export. */
+        id: z.string().min(1).max(31),
+        socket: unixPath,
+        image: path,
+        bytes: z.int().positive(),
+      }),
+    )
+    .max(DISKS_MAX)
+    .default([]),
+  /** Of the VM, as its images count: above all that they know of. A backup learns it from its primary. */
+  life: z.int().positive().default(1),
+  /** Of a copy of the images to a new backup; as fast as it goes when left out. */
+  copyMiBPerSecond: z.number().positive().optional(),
   tap: z.string().min(1).max(15),
   guestMac: macAddress,
   listen: endpoint,

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 import { Tap } from '../../native/addon/index.js';
 import type { ChannelTls } from '../io/channel/tls.js';
 import { RedisLease, type LeaseOptions } from '../io/lease/redis.js';
+import { Image } from '../io/disk/image.js';
+import { RecordFile } from '../io/disk/record.js';
+import type { SiteDisks } from '../runtime/disks/disks.js';
 import type { Site } from '../runtime/site.js';
 import { withoutUndefined } from '../settings.js';
 import type { Config } from './config.js';
@@ -13,12 +16,30 @@ export function openSite(config: Config): Site {
   return {
     ...config,
     tls: readTls(config.tls),
+    disks: openDisks(config),
     tap: Tap.open(config.tap, { mtu: null }),
     lease: new RedisLease(leaseOptions(config)),
   };
 }
 
 const read = (file: string): string => readFileSync(file, 'utf8');
+
+const MIB = 1024 * 1024;
+
+/** A backup's images are made when they are missing: they are filled from the primary's. @throws ImageError */
+function openDisks({ disks, life, copyMiBPerSecond, start }: Config): SiteDisks {
+  const isFilled = start.role === 'backup';
+  return {
+    list: disks.map(({ id, socket, image, bytes }) => ({
+      id,
+      socket,
+      image: Image.open({ path: image, bytes, isFilled }),
+      record: RecordFile.open(image),
+    })),
+    life,
+    bytesPerSecondMax: copyMiBPerSecond === undefined ? Infinity : copyMiBPerSecond * MIB,
+  };
+}
 
 function readTls({ ca, cert, key }: Config['tls']): ChannelTls {
   return { ca: read(ca), cert: read(cert), key: read(key) };

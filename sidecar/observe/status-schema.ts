@@ -39,6 +39,21 @@ export const sidecarStatusSchema = z.looseObject({
     .looseObject({ icount: z.string().regex(/^\d+$/) })
     .nullable()
     .optional(),
+  /** Null: the VM has none. `copy`: of the images, to a new backup or in it; null: none is under way. */
+  disks: z
+    .looseObject({
+      disks: z.array(z.looseObject({ id: z.string(), image: z.string(), bytes: z.number() })),
+      copy: z
+        .looseObject({
+          doneBytes: z.number(),
+          totalBytes: z.number(),
+          bytesPerSecond: z.number(),
+          secondsLeft: z.number().nullable(),
+        })
+        .nullable(),
+    })
+    .nullable()
+    .optional(),
   lastFailover: z.looseObject({ at: z.string(), goLiveMs: z.number() }).nullable().optional(),
 });
 export type SidecarStatus = z.infer<typeof sidecarStatusSchema>;

@@ -19,5 +19,7 @@ export interface SidecarConfig {
   readonly coldStart: ColdStart | null;
   /** Size of this side's ring, bytes. */
   readonly ringBytes: number;
+  /** How many disks the VM has. Each side has images of its own, which a new backup's are copied from. */
+  readonly disks: number;
   readonly limits: Limits;
 }

@@ -20,6 +20,7 @@
  * - `report` is the one source of log lines, events and metric labels; `status` follows each change.
  */
 import type { LinkId, Lsn } from './types.js';
+import type { NumberedOutcome } from './disk/outcomes.js';
 import type { Frame } from './frames.js';
 import type { LeaseRequest } from './lease/messages.js';
 import type { EndReason } from './reasons.js';
@@ -57,6 +58,15 @@ export type Effect =
   | { readonly type: 'reclaim'; readonly below: Lsn }
   | { readonly type: 'pace'; readonly permille: number }
   | { readonly type: 'promote' }
+  // -- disks --
+  /** The guest's request was carried out, and may be told so. */
+  | { readonly type: 'diskAnswer'; readonly disk: number; readonly id: number }
+  /** Primary, at the clone point: count requests from 1, and send the images as they are now by the peer's connection. */
+  | { readonly type: 'copyDisks'; readonly attempt: number; readonly link: LinkId }
+  /** Primary: there is no backup any more. */
+  | { readonly type: 'endCopy' }
+  /** Backup: how the primary's request came out. Its own is carried out, and answered, alike. */
+  | ({ readonly type: 'diskOutcome' } & NumberedOutcome)
   // -- outputs and inputs --
   | { readonly type: 'release'; readonly through: number; readonly limit: ReleaseLimit }
   | { readonly type: 'drop'; readonly through: number }

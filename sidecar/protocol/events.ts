@@ -74,6 +74,27 @@ export type ProtocolEvent =
   | { readonly type: 'logCorrupt'; readonly link: LinkId; readonly detail: string }
   /** The engine went live at `lsn` after `promote`. */
   | { readonly type: 'live'; readonly lsn: Lsn }
+  // -- disks --
+  /**
+   * A request to a disk was carried out; it is answered when the core says so. `k` counts the disk's requests since the
+   * clone point (0: there is none), `head` is the log's head, read now.
+   */
+  | {
+      readonly type: 'diskDone';
+      readonly disk: number;
+      readonly id: number;
+      readonly k: number;
+      readonly error: number;
+      readonly written: number;
+      readonly head: Lsn;
+    }
+  /** Primary: so many bytes of the disks' images are at the backup. About once a second will do. */
+  | { readonly type: 'copyProgress'; readonly attempt: number; readonly bytes: number }
+  /** The backup has the disks' images whole, on its medium. Told on both sides; `attempt` is the primary's. */
+  | { readonly type: 'copied'; readonly attempt: number }
+  | { readonly type: 'copyFailed'; readonly attempt: number; readonly detail: string }
+  /** Backup: its own image could not do what the primary's has done. */
+  | { readonly type: 'diskFailed'; readonly detail: string }
   // -- any engine --
   /** How often the engine has shown a sign of life; told with each tick in which it has moved. */
   | { readonly type: 'engineBeat'; readonly beat: number }

@@ -4,16 +4,17 @@
  * (see LogFrame, PacketsFrame) and never pass through the protocol code.
  *
  *   backup → primary   hello loaded ack beat prepared barred goodbye
- *   primary → backup   welcome refuse clonePoint (log, packets) digest released beat prepare armed handover goodbye
+ *   primary → backup   welcome refuse clonePoint (log, packets) digest released diskOutcome beat prepare armed handover goodbye
  *
  * Frames of one connection arrive in order, whole or not at all. Everything a frame says stays true when
  * the connection breaks; what must be known again is repeated after a resumed hello.
  */
+import type { NumberedOutcome } from './disk/outcomes.js';
 import type { EngineIdentity, Epoch, Hash, Lsn, Nonce, StoreId } from './types.js';
 import type { BarReason, OnPurposeReason, HandoverReason, RefuseReason } from './reasons.js';
 
 /** Version of the frames and of the rules around them. Both sides must have the same. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** First frame of each connection, from the side that dials. */
 export interface HelloFrame {
@@ -111,6 +112,11 @@ export interface ReleasedFrame {
   readonly n: number;
 }
 
+/** How a request of the guest to a disk came out. Sent before the primary's QEMU hears of it. */
+export interface DiskOutcomeFrame extends NumberedOutcome {
+  readonly type: 'diskOutcome';
+}
+
 /** How far the backup is. `received` is the promise of the output rule. Never sent after a claim has begun. */
 export interface AckFrame {
   readonly type: 'ack';
@@ -175,6 +181,7 @@ export type Frame =
   | LoadedFrame
   | DigestFrame
   | ReleasedFrame
+  | DiskOutcomeFrame
   | AckFrame
   | BeatFrame
   | PrepareFrame

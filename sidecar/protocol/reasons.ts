@@ -25,6 +25,7 @@ export const BAR_REASONS = [
   'engineFailed',
   'loadFailed',
   'overflow',
+  'diskFailed',
 ] as const;
 export type BarReason = (typeof BAR_REASONS)[number];
 

@@ -30,6 +30,23 @@ export const networkArguments = (netdev: string, netSocket: string): string[] =>
   `filter-replay,id=lockstep-replay,netdev=${netdev},queue=tx`,
 ];
 
+/**
+ * A disk's other end: the sidecar, by NBD. What is above it makes each request's completion an event of the log. The
+ * disk's node is named `id`, and so is the export.
+ */
+export const diskArguments = (id: string, socket: string): string[] => [
+  '-blockdev',
+  JSON.stringify({
+    driver: 'nbd',
+    'node-name': `${id}-nbd`,
+    server: { type: 'unix', path: socket },
+    export: id,
+    discard: 'unmap',
+  }),
+  '-blockdev',
+  JSON.stringify({ driver: 'blkreplay', 'node-name': id, image: `${id}-nbd`, discard: 'unmap' }),
+];
+
 export interface ShimFiles {
   readonly ring: string;
   readonly netSocket: string;

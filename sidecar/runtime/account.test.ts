@@ -11,7 +11,7 @@ function account(): Account {
       start: { role: 'primary', coldStart: { kind: 'found' } },
       log: { format: 'json', level: 'error' },
     },
-    { status: () => null, numbers: () => null, ring: () => null, droppedIngress: () => 0 },
+    { status: () => null, numbers: () => null, ring: () => null, droppedIngress: () => 0, disks: () => null },
   );
 }
 

@@ -6,6 +6,7 @@ import { makeLogger } from '../observe/log.js';
 import { Metrics } from '../observe/metrics.js';
 import type { SidecarStatus } from '../observe/status-schema.js';
 import type { Numbers, Status } from '../protocol/status.js';
+import type { DisksStatus } from './disks/disks.js';
 import { Journal } from './journal.js';
 import type { Site } from './site.js';
 
@@ -17,6 +18,8 @@ export interface AccountSource {
   /** Null when the ring is closed. */
   ring(): RingSnapshot | null;
   droppedIngress(): number;
+  /** Null: the VM has none. */
+  disks(): DisksStatus | null;
 }
 
 type Subject = Pick<Site, 'vm' | 'host' | 'nonce' | 'start' | 'log'>;
@@ -104,6 +107,7 @@ export class Account {
       vm,
       host,
       numbers: numbers === null ? null : { ...numbers },
+      disks: this.source.disks(),
       engine: engineOf(this.source.ring()),
       lastFailover: lastFailover === null ? null : { ...lastFailover },
       journal: this.journal.entries,

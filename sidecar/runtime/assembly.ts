@@ -19,6 +19,7 @@ import { isOnPurpose } from '../protocol/reasons.js';
 import { Sidecar } from '../protocol/sidecar.js';
 import { Account } from './account.js';
 import { Clones } from './clones.js';
+import { Disks } from './disks/disks.js';
 import { endSide, type EndingHandlers } from './ending.js';
 import { EngineEnd } from './engine-end.js';
 import { GuestNetwork } from './guest-network.js';
@@ -44,6 +45,7 @@ export class Assembly {
   private readonly engineEnd: EngineEnd;
   private readonly network: GuestNetwork;
   private readonly links: Links;
+  private readonly disks: Disks;
   private core: Sidecar | null = null;
   private runtime: Runtime | null = null;
   private clones: Clones | null = null;
@@ -63,6 +65,7 @@ export class Assembly {
       numbers: () => this.core?.numbers(performance.now()) ?? null,
       ring: () => (this.ring.closed ? null : this.ring.snapshot()),
       droppedIngress: () => this.network.droppedIngress,
+      disks: () => this.disks.status(),
     });
     this.engine = new Engine(
       this.ring,
@@ -79,6 +82,7 @@ export class Assembly {
     this.network = this.joinNetwork();
     this.tellOfLease();
     this.links = this.joinLinks();
+    this.disks = this.joinDisks();
   }
 
   /** Everything that QEMU needs stands when this resolves. The site's tap and lease are closed when it does not. */
@@ -99,6 +103,7 @@ export class Assembly {
     } catch (error) {
       site.tap.close();
       site.lease.close();
+      for (const { image } of site.disks.list) image.close();
       throw error;
     }
   }
@@ -199,6 +204,25 @@ export class Assembly {
     });
   }
 
+  private joinDisks(): Disks {
+    const { vm, disks } = this.site;
+    return new Disks({
+      vm,
+      site: disks,
+      post: this.post,
+      logger: this.account.logger,
+      head: () => (this.ring.state === 'replaying' ? this.ring.consumed : this.engine.head()),
+      onRequest: () => {
+        if (this.clones?.isSending === true) this.engine.observe();
+      },
+      onBroken: (error) => {
+        this.engineEnd.nicBroken(error);
+      },
+      fail: this.fail,
+      links: this.links,
+    });
+  }
+
   private joinClones(qmp: Qmp): Clones {
     return new Clones({
       qmp,
@@ -226,6 +250,7 @@ export class Assembly {
 
   private async listen(): Promise<void> {
     await this.network.listen();
+    await this.disks.listen();
     await this.links.listen();
     this.ticker = setInterval(() => {
       this.tick();
@@ -263,6 +288,7 @@ export class Assembly {
       identity: this.engine.identity(deviceHash),
       coldStart: start.role === 'primary' ? start.coldStart : null,
       ringBytes: ring.bytes,
+      disks: this.site.disks.list.length,
       limits,
     });
   }
@@ -275,6 +301,7 @@ export class Assembly {
         ring,
         links,
         clones,
+        disks: this.disks,
         lease: this.site.lease,
         outputs: network.outputs,
         ingress: network.ingress,
@@ -306,6 +333,8 @@ export class Assembly {
     if (event.type === 'live') this.account.wentLive(event.lsn);
     if (this.runtime !== null) this.runtime.post(event);
     else if (event.type === 'output') this.early.push(event);
+    else if (event.type === 'diskDone')
+      this.disks.answer(event.disk, event.id); // firmware reads before anybody can follow
     else if (event.type === 'engineFailed') this.fail(new Error(event.detail));
   };
 
@@ -363,6 +392,7 @@ export class Assembly {
     this.clones?.shutdown();
     this.network.close();
     this.site.lease.close();
+    await this.disks.close();
     await this.links.shutdown();
     this.ring.close();
   }

@@ -8,6 +8,7 @@ import type { Effect } from '../protocol/effects.js';
 import type { ProtocolEvent } from '../protocol/events.js';
 import type { Status } from '../protocol/status.js';
 import type { Clones } from './clones.js';
+import type { Disks } from './disks/disks.js';
 import type { Ingress } from './ingress.js';
 import type { Journal } from './journal.js';
 import type { Links } from './links.js';
@@ -17,6 +18,7 @@ export interface World {
   readonly ring: Ring;
   readonly links: Links;
   readonly clones: Clones;
+  readonly disks: Disks;
   readonly lease: LeaseStore;
   readonly outputs: OutputQueue;
   readonly ingress: Ingress;
@@ -32,7 +34,7 @@ export interface World {
 }
 
 export function effectHandlers(world: World): EffectHandlers {
-  const { ring, links, clones, outputs, ingress, journal } = world;
+  const { ring, links, clones, disks, outputs, ingress, journal } = world;
   return {
     dial: () => {
       links.dial();
@@ -60,9 +62,11 @@ export function effectHandlers(world: World): EffectHandlers {
     },
     receiveClone: () => {
       clones.receive();
+      disks.receive();
     },
     logFrom: ({ lsn }) => {
       ring.begin(lsn);
+      disks.follow();
       ingress.newLog();
       clones.positionKnown();
     },
@@ -77,7 +81,20 @@ export function effectHandlers(world: World): EffectHandlers {
     },
     promote: () => {
       journal.promoted();
+      disks.promote();
       ring.promote();
+    },
+    diskAnswer: ({ disk, id }) => {
+      disks.answer(disk, id);
+    },
+    diskOutcome: (outcome) => {
+      disks.learn(outcome);
+    },
+    copyDisks: ({ attempt, link }) => {
+      disks.copyTo(attempt, link);
+    },
+    endCopy: () => {
+      disks.endCopy();
     },
     release: ({ through, limit }) => {
       outputs.release(through, limit);
@@ -98,6 +115,7 @@ export function effectHandlers(world: World): EffectHandlers {
       world.logger.log(level, message, { reason });
     },
     status: ({ status }) => {
+      disks.statusChanged(status);
       world.onStatus(status);
     },
     end: world.end,

@@ -2,6 +2,7 @@
 /** Connections: numbers them for the protocol, and keeps log and clone streams where the protocol does not look. */
 import type { TLSSocket } from 'node:tls';
 import type { Ring } from '../../native/addon/index.js';
+import type { Purpose } from '../io/channel/codec.js';
 import { ChannelError } from '../io/channel/errors.js';
 import { ChannelLink } from '../io/channel/link.js';
 import {
@@ -43,6 +44,7 @@ export interface LinksOptions {
 export class Links {
   private readonly links = new Map<LinkId, ChannelLink>();
   private readonly clones = new CloneDesk<TLSSocket>();
+  private readonly disks = new CloneDesk<TLSSocket>();
   private lastId = 0;
   /** The newest connection that this side has dialled: the only one whose log may reach the ring. */
   private dialled: LinkId | null = null;
@@ -126,10 +128,17 @@ export class Links {
 
   /** The clone connection that the peer of `link` opened, or opens now. @throws ChannelError; CloneError on `signal` */
   cloneFrom(link: LinkId, signal: AbortSignal): Promise<TLSSocket> {
-    const peer = this.links.get(link);
-    if (peer === undefined)
-      return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'the backup has left'));
-    return this.clones.take(peer.peerNonce, signal);
+    return this.takeFrom(this.clones, link, signal);
+  }
+
+  /** The connection for the disks' images, as `cloneFrom`. */
+  disksFrom(link: LinkId, signal: AbortSignal): Promise<TLSSocket> {
+    return this.takeFrom(this.disks, link, signal);
+  }
+
+  /** Opens one for the disks' images to the primary. @throws ChannelError */
+  async disksTo(): Promise<TLSSocket> {
+    return (await this.connect('disks')).socket;
   }
 
   /** Opens a clone connection to the primary. @throws ChannelError */
@@ -141,10 +150,18 @@ export class Links {
   async shutdown(): Promise<void> {
     for (const link of this.links.keys()) this.close(link);
     this.clones.close();
+    this.disks.close();
     await this.listener?.close();
   }
 
-  private connect(purpose: 'log' | 'clone'): Promise<OpenConnection> {
+  private takeFrom(desk: CloneDesk<TLSSocket>, link: LinkId, signal: AbortSignal): Promise<TLSSocket> {
+    const peer = this.links.get(link);
+    if (peer === undefined)
+      return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'the backup has left'));
+    return desk.take(peer.peerNonce, signal);
+  }
+
+  private connect(purpose: Purpose): Promise<OpenConnection> {
     const { peer, dialTimeoutMs } = this.options;
     if (peer === null) {
       return Promise.reject(new ChannelError('CHANNEL_UNREACHABLE', 'this side has nobody to dial'));
@@ -157,18 +174,19 @@ export class Links {
       connection.socket.destroy(); // nobody is there to answer yet: the peer dials again
       return;
     }
-    if (connection.preface.purpose === 'clone') {
-      this.acceptClone(connection);
+    const { purpose } = connection.preface;
+    if (purpose !== 'log') {
+      this.acceptFor(purpose === 'clone' ? this.clones : this.disks, connection);
       return;
     }
     const link = this.add(connection);
     this.options.post({ type: 'accepted', link });
   }
 
-  /** A clone is asked for on a connection of purpose `log` that still stands: of anybody else nobody will take it. */
-  private acceptClone({ preface, socket }: OpenConnection): void {
+  /** Whoever wants a clone has a connection of purpose `log` that still stands: of anybody else nobody will take it. */
+  private acceptFor(desk: CloneDesk<TLSSocket>, { preface, socket }: OpenConnection): void {
     const isKnown = [...this.links.values()].some(({ peerNonce }) => peerNonce === preface.nonce);
-    if (isKnown) this.clones.put(preface.nonce, socket);
+    if (isKnown) desk.put(preface.nonce, socket);
     else socket.destroy();
   }
 

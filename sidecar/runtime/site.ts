@@ -11,6 +11,7 @@ import type { LogOptions } from '../observe/log.js';
 import type { ColdStart } from '../protocol/config.js';
 import type { Limits } from '../protocol/limits.js';
 import type { Nonce } from '../protocol/types.js';
+import type { SiteDisks } from './disks/disks.js';
 import type { Address } from './links.js';
 
 export const RING_BYTES_DEFAULT = 64 * 1024 * 1024;
@@ -42,6 +43,8 @@ export interface Site {
   readonly tls: ChannelTls;
   readonly log: LogOptions;
   readonly limits: Limits;
+  /** Their images are open and locked; whoever is given the site closes them. */
+  readonly disks: SiteDisks;
   /** Open; whoever is given the site closes them. */
   readonly tap: Tap;
   readonly lease: RedisLease;

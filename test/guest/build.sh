@@ -22,7 +22,7 @@ fail() {
   exit 1
 }
 
-sources_digest() { cat "$here/build.sh" "$here/init" "$here/guestd.c" | sha256sum | cut -d' ' -f1; }
+sources_digest() { cat "$here/build.sh" "$here/init" "$here"/*.[ch] | sha256sum | cut -d' ' -f1; }
 
 # The metapackage names the kernel that this suite currently has.
 kernel_package() {
@@ -84,7 +84,7 @@ build_root() {
   mv "$root/lib/ld-linux-x86-64.so.2" "$root/lib64/"
   for name in "${modules[@]}"; do copy_module "$name"; done
   cp "$here/init" "$root/init"
-  cc -O2 -static -Wall -Wextra -Werror -o "$root/bin/guestd" "$here/guestd.c"
+  cc -O2 -static -Wall -Wextra -Werror -o "$root/bin/guestd" "$here"/*.c
   strip "$root/bin/guestd"
   chmod 755 "$root/init" "$root"/bin/*
 }

@@ -9,11 +9,14 @@
  *
  * Commands: ping | md5 MIB | forks N | incr N | send IP PORT COUNT BYTES | sink
  *           join GROUP: of IPv4 multicast, on eth0, for as long as the guest lives
+ *           disk N: "ok WRITES FLUSHES READS WRONG FAILED" of the writer to disk N (disk.h)
+ *           rest: "ok" when all writers have stopped and flushed
  *           poweroff | reset | panic (the kernel's command line says that it resets after one)
  *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
  *
- * usage: guestd TICK_MS [spin|forks]     (TICK_MS 0: no ticks; the word: a load that never ends)
+ * usage: guestd TICK_MS [spin|forks|disks]     (TICK_MS 0: no ticks; the word: a load that never
+ * ends; disks: on each)
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,6 +35,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "disk.h"
 
 enum { COMMAND_PORT = 7001, ECHO_PORT = 7002, SINK_PORT = 7003, REDIS_PORT = 6379 };
 enum {
@@ -59,6 +64,13 @@ struct note {
 
 /* Shared by the sink's process (writes) and the command handlers (read). */
 static struct sink *sink;
+
+enum { DISKS_MAX = 8 };
+/* As the kernel names them, in the order of the command line on each bus. */
+static const char *const disk_paths[DISKS_MAX] = {"/dev/vda", "/dev/vdb", "/dev/vdc", "/dev/vdd",
+                                                  "/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/sdd"};
+/* Shared by the writers' processes (write) and the command handlers (read). */
+static struct disk_counts *disk_counts;
 
 static void die(const char *what)
 {
@@ -128,8 +140,53 @@ static int fork_once(void)
     return status == 0 ? 0 : -1;
 }
 
+static void *shared_by_all(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        die("mmap");
+    return memory;
+}
+
+static void write_to_disks(void)
+{
+    for (int i = 0; i < DISKS_MAX; i++) {
+        if (access(disk_paths[i], F_OK) == 0 && fork() == 0)
+            disk_write_forever(disk_paths[i], &disk_counts[i]);
+    }
+    for (;;)
+        pause();
+}
+
+static void command_disk(FILE *to, unsigned which)
+{
+    if (which >= DISKS_MAX || access(disk_paths[which], F_OK) != 0) {
+        fprintf(to, "error no such disk\n");
+        return;
+    }
+    const struct disk_counts *counts = &disk_counts[which];
+    fprintf(to, "ok %llu %llu %llu %llu %llu\n", (unsigned long long)counts->writes,
+            (unsigned long long)counts->flushes, (unsigned long long)counts->reads,
+            (unsigned long long)counts->wrong, (unsigned long long)counts->failed);
+}
+
+/* Answers when no writer touches a disk any more. */
+static void command_rest(FILE *to)
+{
+    for (int i = 0; i < DISKS_MAX; i++)
+        disk_counts[i].rest = 1;
+    for (int i = 0; i < DISKS_MAX; i++) {
+        volatile struct disk_counts *counts = &disk_counts[i];
+        while (access(disk_paths[i], F_OK) == 0 && !counts->is_rest)
+            usleep(1000);
+    }
+    fprintf(to, "ok\n");
+}
+
 static void load_forever(const char *load)
 {
+    if (strcmp(load, "disks") == 0)
+        write_to_disks();
     if (strcmp(load, "forks") == 0)
         while (fork_once() == 0)
             ;
@@ -333,6 +390,10 @@ static void obey(FILE *to, const char *line)
         command_note(to, 0);
     else if (sscanf(line, "noted %u", &a) == 1 && a >= 1)
         command_note(to, a);
+    else if (sscanf(line, "disk %u", &a) == 1)
+        command_disk(to, a);
+    else if (strcmp(line, "rest\n") == 0)
+        command_rest(to);
     else if (strcmp(line, "sink\n") == 0)
         fprintf(to, "ok %llu %llu\n", (unsigned long long)sink->datagrams,
                 (unsigned long long)sink->bytes);
@@ -425,14 +486,13 @@ static void start(void (*body)(void))
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: guestd TICK_MS [spin|forks]\n");
+        fprintf(stderr, "usage: guestd TICK_MS [spin|forks|disks]\n");
         return 2;
     }
     unsigned tick_ms = (unsigned)strtoul(argv[1], NULL, 10);
     signal(SIGPIPE, SIG_IGN);
-    sink = mmap(NULL, sizeof *sink, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (sink == MAP_FAILED)
-        die("mmap");
+    sink = shared_by_all(sizeof *sink);
+    disk_counts = shared_by_all(DISKS_MAX * sizeof *disk_counts);
     start(echo_forever);
     start(sink_forever);
     start(commands_forever);

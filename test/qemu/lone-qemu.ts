@@ -25,6 +25,7 @@ export const MACHINE: Machine = {
   kernel: join(ROOT, 'build/guest/vmlinuz'),
   initrd: join(ROOT, 'build/guest/initrd.cpio'),
   append: 'console=ttyS0 quiet panic=-1 lockstep.ip=10.77.0.2/24 lockstep.tick_ms=100',
+  disks: [],
 };
 
 /** Waits for what has no event of its own (a word in shared memory, a file's contents). */
@@ -71,6 +72,7 @@ export class LoneQemu {
         netSocket: at('net'),
         serialFile: at('serial'),
         vncSocket: at('vnc'),
+        diskSockets: [],
       },
     });
     const shim = [

@@ -118,6 +118,7 @@ export class Incarnation implements Endpoint {
       identity: { engine: 'model', logVersion: 1, qemuVersion: '10', deviceHash: 'd' },
       coldStart,
       ringBytes: RING_BYTES,
+      disks: 0,
       limits: world.limits,
     };
     this.core = new world.product.Sidecar(config);
@@ -313,6 +314,11 @@ export class Incarnation implements Endpoint {
       case 'drop':
         while ((this.#queue[0]?.index ?? Infinity) <= effect.through) this.#queue.shift();
         return;
+      case 'diskAnswer':
+      case 'diskOutcome':
+      case 'copyDisks':
+      case 'endCopy':
+        throw new Error(`${effect.type}, and the VM of this model has no disks`);
       case 'ingress':
       case 'announce':
         return; // inputs come from inside the model

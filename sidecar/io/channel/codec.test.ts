@@ -52,6 +52,13 @@ const ARBITRARIES: {
   loaded: fc.record({ type: fc.constant('loaded') }),
   digest: fc.record({ type: fc.constant('digest'), n: u64, lsn: u64, hash: id }),
   released: fc.record({ type: fc.constant('released'), n: u64 }),
+  diskOutcome: fc.record({
+    type: fc.constant('diskOutcome'),
+    disk: fc.nat(255),
+    k: u64,
+    error: fc.nat(0xffffffff),
+    written: fc.nat(0xffffffff),
+  }),
   ack: fc.record({ type: fc.constant('ack'), received: u64, consumed: u64, compared: u64 }),
   beat: fc.record({ type: fc.constant('beat'), seq: u64, echo: u64 }),
   prepare: fc.record({ type: fc.constant('prepare'), epoch: u64, store: id }),

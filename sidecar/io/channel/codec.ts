@@ -32,8 +32,8 @@ const LOG_PAYLOAD_MAX = LOG_HEAD_BYTES + LOG_BYTES_MAX;
 
 export const PREFACE_BYTES = 24;
 const MAGIC = Buffer.from('LKSTEP', 'latin1');
-const PURPOSES = ['log', 'clone'] as const;
-/** `log` carries frames, `clone` the raw migration stream. */
+const PURPOSES = ['log', 'clone', 'disks'] as const;
+/** `log` carries frames, `clone` the raw migration stream, `disks` images (io/disk/copy-wire.ts). */
 export type Purpose = (typeof PURPOSES)[number];
 
 export interface Preface {

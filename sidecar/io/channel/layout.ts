@@ -189,6 +189,17 @@ export const LAYOUT: Table = {
     write: (w, { reason }) => w.text(reason, WORD_MAX),
     read: (r) => ({ type: 'goodbye', reason: r.word(GOODBYE_REASONS, WORD_MAX) }),
   },
+  diskOutcome: {
+    code: 18,
+    bytesMax: 1 + U64 + 2 * 4,
+    write(w, { disk, k, error, written }) {
+      w.u8(disk);
+      w.u64(k);
+      w.u32(error);
+      w.u32(written);
+    },
+    read: (r) => ({ type: 'diskOutcome', disk: r.u8(), k: r.u64(), error: r.u32(), written: r.u32() }),
+  },
   packets: {
     code: 17,
     bytesMax: PACKETS_PAYLOAD_MAX,

@@ -13,6 +13,7 @@ const CONFIG: SidecarConfig = {
   identity: { engine: 'record-replay', logVersion: 1, qemuVersion: '10.0.2', deviceHash: 'd' },
   coldStart: null,
   ringBytes: 1_000,
+  disks: 0,
   limits: makeLimits(),
 };
 

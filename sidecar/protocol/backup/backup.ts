@@ -41,6 +41,8 @@ export class Backup implements Role {
   #claimedAt: Millis = 0;
   #won = false;
   #engineLoaded = false;
+  /** The disks' images are here; nothing to copy counts. */
+  #copied: boolean;
   /** Where the engine went live. */
   #liveAt: Lsn | null = null;
   #lastIndex = 0;
@@ -52,6 +54,7 @@ export class Backup implements Role {
     this.#context = context;
     this.#desk = new LeaseDesk(context.config.limits, context.ids);
     this.#since = now;
+    this.#copied = context.config.disks === 0;
     this.#dialAt = now;
     this.#dial(now, out);
   }
@@ -137,6 +140,17 @@ export class Backup implements Role {
         return this.#bar('loadFailed', event.detail, out);
       case 'logCorrupt':
         return event.link === this.#link ? this.#bar('logCorrupt', event.detail, out) : null;
+      case 'diskDone':
+        out.push({ type: 'diskAnswer', disk: event.disk, id: event.id });
+        return null;
+      case 'copied':
+        this.#copied = true;
+        this.#replay?.begins(now); // until now it may have waited for a block
+        return null;
+      case 'copyFailed':
+        return this.#copied ? null : end('cloneFailed', `the disks were not copied: ${event.detail}`);
+      case 'diskFailed':
+        return this.#bar('diskFailed', event.detail, out);
       case 'live':
         return this.#live(event.lsn);
       case 'engineFailed':
@@ -156,6 +170,7 @@ export class Backup implements Role {
       case 'cloneProgress':
       case 'cloneSent':
       case 'cloneFailed':
+      case 'copyProgress':
         return null; // of an engine that records, or of no use
     }
   }
@@ -186,6 +201,7 @@ export class Backup implements Role {
   }
 
   #judgeReplay(now: Millis, out: Outbox): Turn | null {
+    if (!this.#copied) return null; // it may wait for a block of a disk; the primary sees to it that the copy gets on
     if (this.#phase === 'loading') return null; // log comes already, and is replayed only when all memory is there
     const waits = this.#phase === 'claiming'; // nothing comes any more, for as long as the lease has no answer
     const stuck = waits ? this.#replay?.stuckAtEnd(now) : this.#replay?.stuck(this.#won, now);
@@ -268,6 +284,10 @@ export class Backup implements Role {
       case 'released':
         this.#replay?.outputs.released(frame.n);
         return null;
+      case 'diskOutcome':
+        if (this.#replay === null) return this.#peerLost('violation', now, out);
+        out.push({ ...frame });
+        return null;
       case 'prepare':
         return this.#prepare({ epoch: frame.epoch, store: frame.store }, out);
       case 'armed':
@@ -322,7 +342,7 @@ export class Backup implements Role {
   /** The promise: from here on this backup claims for that epoch only. */
   #prepare(term: Term, out: Outbox): Turn | null {
     invariant(!this.claiming, 'frames end when a claim begins');
-    if (this.#phase !== 'following' && this.#phase !== 'armed')
+    if (!this.#copied || (this.#phase !== 'following' && this.#phase !== 'armed'))
       return end('cloneFailed', 'prepare before load');
     if (this.#promise === null || term.epoch > this.#promise.epoch) this.#promise = term;
     const { epoch, store } = this.#promise;

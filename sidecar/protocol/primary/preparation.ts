@@ -9,11 +9,14 @@ import type { Lsn, Millis } from '../types.js';
 export class Preparation {
   readonly #limits: Limits;
   #loaded = false;
+  #copied: boolean;
+  #copiedBytes = 0;
   #progressAt: Millis;
   #cloneBytes = 0;
   #replayed: Lsn = 0;
 
-  constructor(limits: Limits, now: Millis) {
+  constructor(limits: Limits, hasDisks: boolean, now: Millis) {
+    this.#copied = !hasDisks;
     this.#limits = limits;
     this.#progressAt = now;
   }
@@ -21,6 +24,23 @@ export class Preparation {
   /** It has taken in the clone's stream, and replays what was logged meanwhile. */
   get loaded(): boolean {
     return this.#loaded;
+  }
+
+  /** It has the disks' images; nothing to copy counts. */
+  get copied(): boolean {
+    return this.#copied;
+  }
+
+  /** Of the disks' images, `bytes` are there in all. */
+  copiedSome(bytes: number, now: Millis): void {
+    if (bytes <= this.#copiedBytes) return;
+    this.#copiedBytes = bytes;
+    this.step(now);
+  }
+
+  finishCopy(now: Millis): void {
+    this.#copied = true;
+    this.step(now);
   }
 
   /** A step was made, or what was waited for was not the backup's to give. */
@@ -52,6 +72,7 @@ export class Preparation {
     const { cloneGiveUpMs, catchUpGiveUpMs } = this.#limits;
     const waited = now - this.#progressAt;
     if (!this.#loaded) return waited > cloneGiveUpMs ? 'the clone does not get on' : null;
+    if (!this.#copied) return waited > catchUpGiveUpMs ? 'the copy of the disks does not get on' : null;
     return waited > catchUpGiveUpMs ? 'the backup has not caught up, and does not get on' : null;
   }
 }

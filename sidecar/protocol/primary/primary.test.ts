@@ -15,6 +15,7 @@ const CONFIG: SidecarConfig = {
   identity: { engine: 'record-replay', logVersion: 1, qemuVersion: '10.0.2', deviceHash: 'd' },
   coldStart: { kind: 'found' },
   ringBytes: 1_000,
+  disks: 0,
   limits: makeLimits({
     cloneGiveUpMs: 2_000,
     catchUpGiveUpMs: 1_500,

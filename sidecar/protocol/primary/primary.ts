@@ -25,6 +25,7 @@ import type { Term } from '../lease/tenure.js';
 import type { Epoch, LinkId, Lsn, Millis } from '../types.js';
 
 type OutputEvent = Extract<ProtocolEvent, { type: 'output' }>;
+type DiskDoneEvent = Extract<ProtocolEvent, { type: 'diskDone' }>;
 type ClonePointEvent = Extract<ProtocolEvent, { type: 'clonePoint' }>;
 
 /**
@@ -194,6 +195,18 @@ export class Primary implements Role {
       case 'cloneSent':
         this.#cloningTo(event.attempt)?.preparation.step(now);
         return null;
+      case 'diskDone':
+        this.#diskDone(event, out);
+        return null;
+      case 'copyProgress':
+        this.#copyingTo(event.attempt)?.preparation.copiedSome(event.bytes, now);
+        return null;
+      case 'copied':
+        this.#copyingTo(event.attempt)?.preparation.finishCopy(now);
+        return null;
+      case 'copyFailed':
+        this.#copyFailed(event.attempt, event.detail, now, out);
+        return null;
       case 'dialled':
       case 'dialFailed':
       case 'loaded':
@@ -202,6 +215,7 @@ export class Primary implements Role {
       case 'consumed':
       case 'logCorrupt':
       case 'live':
+      case 'diskFailed':
         return null; // of the time before going live, or of no consequence
     }
   }
@@ -330,6 +344,7 @@ export class Primary implements Role {
       case 'clonePoint':
       case 'digest':
       case 'released':
+      case 'diskOutcome':
       case 'prepare':
       case 'armed':
       case 'handover':
@@ -339,6 +354,7 @@ export class Primary implements Role {
 
   #acknowledged(received: Lsn, out: Outbox): void {
     this.#gate.acknowledge(received);
+    this.#standby?.outcomes.acknowledge(received);
     if (received <= this.#reclaimed) return;
     this.#reclaimed = received;
     out.push({ type: 'reclaim', below: received });
@@ -394,6 +410,7 @@ export class Primary implements Role {
     out.send(link, { type: 'welcome', nonce: this.#context.config.nonce, resumeFrom: point.received });
     this.#acknowledged(point.received, out);
     standby.tellReleased(this.#lastReleased, out);
+    for (const outcome of standby.outcomes.all()) out.send(link, { type: 'diskOutcome', ...outcome });
     // What the broken connection may have swallowed.
     for (const frame of this.#ownership.standingFrames()) out.send(link, frame);
     if (this.#handover?.told === true) out.send(link, { type: 'handover', reason: 'userAction' });
@@ -403,7 +420,8 @@ export class Primary implements Role {
 
   #startClone(link: LinkId, hello: HelloFrame, now: Millis, out: Outbox): void {
     this.#attempts += 1;
-    this.#standby = new Standby(this.#context.config.limits, hello, link, this.#attempts, now);
+    const { limits, disks } = this.#context.config;
+    this.#standby = new Standby(limits, hello, { link, attempt: this.#attempts, hasDisks: disks > 0 }, now);
     this.#reclaimed = 0;
     out.send(link, { type: 'welcome', nonce: this.#context.config.nonce, resumeFrom: null });
     out.push({ type: 'startClone', attempt: this.#attempts, link });
@@ -421,6 +439,33 @@ export class Primary implements Role {
     standby.preparation.step(now);
     standby.clonePoint(event.lsn, event.frames);
     out.send(standby.link, { type: 'clonePoint', lsn: event.lsn });
+    if (standby.link !== null && this.#context.config.disks > 0) {
+      out.push({ type: 'copyDisks', attempt: event.attempt, link: standby.link });
+    }
+  }
+
+  // ---- disks ----
+
+  /** What the guest is about to hear, the backup hears first: then it is ahead of all log that comes of it. */
+  #diskDone({ disk, id, k, error, written, head }: DiskDoneEvent, out: Outbox): void {
+    const standby = this.#standby;
+    if (k > 0 && standby !== null && standby.received !== null) {
+      const outcome = { disk, k, error, written };
+      standby.outcomes.tell(outcome, head);
+      out.send(standby.link, { type: 'diskOutcome', ...outcome });
+    }
+    out.push({ type: 'diskAnswer', disk, id });
+  }
+
+  #copyFailed(attempt: number, detail: string, now: Millis, out: Outbox): void {
+    if (this.#copyingTo(attempt) === null) return;
+    this.#lose('cloneFailed', `the disks were not copied: ${detail}`, now, out);
+  }
+
+  /** The backup of this attempt, if it does not have the disks' images yet. */
+  #copyingTo(attempt: number): Standby | null {
+    const standby = this.#standby;
+    return standby?.attempt === attempt && !standby.preparation.copied ? standby : null;
   }
 
   #cloneFailed(attempt: number, detail: string, now: Millis, out: Outbox): void {
@@ -537,6 +582,7 @@ export class Primary implements Role {
   #closeGate(standby: Standby, now: Millis, out: Outbox): void {
     const { received } = standby;
     if (received === null || standby.link === null || standby.detector.suspect) return;
+    if (!standby.preparation.copied) return;
     if (standby.lag.lagMs(now) >= this.#context.config.limits.lagNoteMs) return;
     const term = this.#ownership.prepare(standby.nonce, now);
     if (term === null) return;
@@ -587,6 +633,7 @@ export class Primary implements Role {
     if (standby.link !== null) out.push({ type: 'closeLink', link: standby.link, reason });
     if (!standby.loaded) out.push({ type: 'abortClone', attempt: standby.attempt });
     out.push({ type: 'retain', on: false });
+    if (this.#context.config.disks > 0) out.push({ type: 'endCopy' });
     this.#speed.setFree();
     out.report('warn', reason, message);
     if (this.#ownership.takeBack(now, out) === 'sole') {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Detector } from '../detector.js';
+import { ToldOutcomes } from '../disk/outcomes.js';
 import { DigestLog } from './digests.js';
 import type { HelloFrame, ResumePoint } from '../frames.js';
 import { LagMeter } from '../speed/lag.js';
@@ -9,6 +10,13 @@ import { Preparation } from './preparation.js';
 import type { LinkId, Lsn, Millis, Nonce } from '../types.js';
 import { ShipWindow } from './window.js';
 
+/** What begins with a hello. */
+export interface Beginning {
+  readonly link: LinkId;
+  readonly attempt: number;
+  readonly hasDisks: boolean;
+}
+
 /** All that the primary knows of its one backup. */
 export class Standby {
   readonly nonce: Nonce;
@@ -16,6 +24,8 @@ export class Standby {
   readonly digests: DigestLog;
   readonly lag: LagMeter;
   readonly preparation: Preparation;
+  /** Of disk requests. */
+  readonly outcomes = new ToldOutcomes();
   readonly attempt: number;
   link: LinkId | null;
   readonly #limits: Limits;
@@ -23,7 +33,7 @@ export class Standby {
   #window: ShipWindow | null = null;
   #releasedSent = 0;
 
-  constructor(limits: Limits, hello: HelloFrame, link: LinkId, attempt: number, now: Millis) {
+  constructor(limits: Limits, hello: HelloFrame, { link, attempt, hasDisks }: Beginning, now: Millis) {
     this.#limits = limits;
     this.nonce = hello.nonce;
     this.#ringBytes = hello.ringBytes;
@@ -32,7 +42,7 @@ export class Standby {
     this.detector = new Detector(limits, now);
     this.digests = new DigestLog(limits);
     this.lag = new LagMeter(limits);
-    this.preparation = new Preparation(limits, now);
+    this.preparation = new Preparation(limits, hasDisks, now);
   }
 
   /** It has taken in the clone, and replays. */

@@ -29,6 +29,7 @@ class Story {
     identity: IDENTITY,
     coldStart: { kind: 'found' },
     ringBytes: 1_000,
+    disks: 0,
     limits: LIMITS,
   });
   now = 1_000;

@@ -2,6 +2,7 @@
 // A whole pair for a test: hosts, lease store, controller and a running guest, made by the product's own library.
 import { Client, serverOf } from '../../../cli/demo/client.js';
 import { cutPower } from '../../../cli/local/hosts.js';
+import { lifeOf, makeImagesReady } from '../../../cli/local/disks.js';
 import { hostOf, pairLayout, type HostLayout, type PairLayout } from '../../../cli/local/layout.js';
 import {
   bringUp,
@@ -65,7 +66,8 @@ export class TestPair {
     await takeDown(layout); // of a run that was interrupted: its controller may still be there
     await bringUp(made.pair, () => undefined);
     await choice.prepare?.(layout);
-    const { incarnation } = await startFirst(first);
+    makeImagesReady(made.pair, first);
+    const { incarnation } = await startFirst(first, lifeOf(made.pair));
     if (incarnation === null) throw new Error(`host ${first.name} runs nothing`);
     await until('the guest', GUEST_READY_MS_MAX, async () =>
       (await guestReady(incarnation.serialFile)) ? true : undefined,

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What an image knows by itself: who had it last, in which epoch. It lies beside the image (`IMAGE.lockstep`), so that a
+ * start from the older one of two images is found out when nobody is left to ask. In place and in one sector, for it
+ * must be written when the file system is full, and whole or not at all.
+ */
+import { closeSync, constants, fdatasync, openSync, readFileSync, write } from 'node:fs';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { ImageError } from './image.js';
+
+const writeAt = promisify(write);
+const syncData = promisify(fdatasync);
+
+const RECORD_BYTES = 512;
+
+export const recordPath = (image: string): string => `${image}.lockstep`;
+
+export const recordSchema = z.strictObject({
+  version: z.literal(1),
+  vm: z.string(),
+  /**
+   * `incomplete`: being copied, of no use alone. `copy`: whole, and never protected. `backup`: of the epoch's backup.
+   * `owner`: of the epoch's owner.
+   */
+  state: z.enum(['incomplete', 'copy', 'backup', 'owner']),
+  /** Grows with each start of the VM from nothing; in one life, epochs grow. */
+  life: z.int().positive(),
+  epoch: z.int().nonnegative(),
+  /** Log's head when it was written: for people. */
+  position: z.int().nonnegative(),
+});
+export type ImageRecord = z.infer<typeof recordSchema>;
+
+/** Null: there is none. @throws ImageError when it cannot be understood */
+export function readRecord(image: string): ImageRecord | null {
+  const path = recordPath(image);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  if (text.trim() === '') return null; // made, and never written: so was the image
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const words = `${path} is damaged, so nobody knows how new ${image} is: remove it if you are sure of the image`;
+    throw new ImageError(words, { cause: error });
+  }
+}
+
+/** Writes one image's record, one at a time, the newest last. */
+export class RecordFile {
+  private isClosed = false;
+  private last: Promise<void> = Promise.resolve();
+
+  private constructor(private readonly fd: number) {}
+
+  /** @throws when the folder cannot be written to */
+  static open(image: string): RecordFile {
+    return new RecordFile(openSync(recordPath(image), constants.O_RDWR | constants.O_CREAT, 0o600));
+  }
+
+  /** Resolves when it is on the medium. */
+  write(record: ImageRecord): Promise<void> {
+    const bytes = Buffer.alloc(RECORD_BYTES, ' ');
+    bytes.write(JSON.stringify(record));
+    bytes[RECORD_BYTES - 1] = 0x0a;
+    this.last = this.last
+      .catch(() => undefined) // told to whoever asked for it
+      .then(async () => {
+        await writeAt(this.fd, bytes, 0, RECORD_BYTES, 0);
+        await syncData(this.fd);
+      });
+    return this.last;
+  }
+
+  /** After what is being written. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.last.catch(() => undefined);
+    closeSync(this.fd);
+  }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// A guest that writes to its disks and reads back what it wrote, on both buses, through the loss of one host after the
+// other. What it must find it knows from its memory, which a failover keeps. In the end, at rest, both images are equal.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { hostImage, refuseOldImages, type DiskSettings } from '../../cli/local/disks.js';
+import { LocalError } from '../../cli/local/errors.js';
+import { readRecord } from '../../sidecar/io/disk/record.js';
+import { askGuest, orderGuest } from './support/guest.js';
+import { TestPair } from './support/pair.js';
+import { until } from './support/wait.js';
+
+const MIB = 1024 * 1024;
+const KILLS = 2;
+/** Of the guest's command: the first disk on each bus. */
+const WRITERS = [0, 4];
+const MORE_READS = 500;
+
+interface Counts {
+  readonly writes: number;
+  readonly reads: number;
+  readonly wrong: number;
+  readonly failed: number;
+}
+
+describe('disks of a protected VM', function () {
+  this.timeout(600_000);
+  let folder = '';
+  let pair: TestPair | null = null;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'lockstep-disks-'));
+  });
+  afterEach(async () => {
+    await pair?.down();
+    pair = null;
+    rmSync(folder, { recursive: true });
+  });
+
+  const disks = (): DiskSettings[] => [
+    { image: join(folder, 'x'), bytes: 64 * MIB, bus: 'virtio-blk', sectorBytes: 512 },
+    { image: join(folder, 'y'), bytes: 32 * MIB, bus: 'virtio-scsi', sectorBytes: 4096 },
+  ];
+
+  function areEqual(own: TestPair, disk: DiskSettings): boolean {
+    const [a, b] = own.pair.layout.hosts.map((host) => readFileSync(hostImage(disk, host)));
+    return a !== undefined && b !== undefined && a.length === disk.bytes && a.equals(b);
+  }
+
+  async function countsOf(own: TestPair, writer: number): Promise<Counts> {
+    const answer = await askGuest(own.pair.layout, `disk ${String(writer)}`);
+    const [writes = 0, , reads = 0, wrong = 0, failed = 0] = answer.split(' ').slice(1).map(Number);
+    return { writes, reads, wrong, failed };
+  }
+
+  /** The guest has gone on, and nothing that it read was other than what it wrote. */
+  async function goesOn(own: TestPair): Promise<void> {
+    for (const writer of WRITERS) {
+      const before = await countsOf(own, writer);
+      const now = await until('the guest to read more', 60_000, async () => {
+        const counts = await countsOf(own, writer);
+        return counts.reads >= before.reads + MORE_READS ? counts : undefined;
+      });
+      expect(now).to.include({ wrong: 0, failed: 0 });
+      expect(now.writes).to.be.greaterThan(before.writes);
+    }
+  }
+
+  it('are copied while the guest writes, are there after each failover, and equal at rest', async () => {
+    const machine = { model: 'small', disks: disks(), append: 'lockstep.load=disks' } as const;
+    const own = await TestPair.up('disks', { machine });
+    pair = own;
+    await goesOn(own);
+    await own.protect();
+    await goesOn(own);
+    for (let kill = 0; kill < KILLS; kill++) {
+      const [primary, backup] = [await own.primary(), await own.backup()];
+      await own.kill(primary.host);
+      await own.untilLive(backup);
+      await goesOn(own);
+      await own.protect();
+    }
+    const last = await own.primary();
+    expect((await askGuest(own.pair.layout, 'rest')).trim()).to.equal('ok');
+    for (const disk of disks()) {
+      // The backup is a little behind.
+      await until('equal images', 60_000, () => Promise.resolve(areEqual(own, disk) ? true : undefined));
+    }
+    await orderGuest(own.pair.layout, 'poweroff');
+    await own.until('both sides to end', ({ hosts }) => hosts.every(({ sidecarPid }) => sidecarPid === null));
+    for (const disk of disks()) {
+      expect(areEqual(own, disk)).to.equal(true);
+      expect(readRecord(hostImage(disk, last.host))).to.include({ state: 'owner', life: 1 });
+    }
+    const other = own.pair.layout.hosts.find(({ name }) => name !== last.host.name);
+    if (other === undefined) throw new Error('a pair of one host');
+    refuseOldImages(own.pair, last.host);
+    expect(() => {
+      refuseOldImages(own.pair, other);
+    }).to.throw(LocalError, /is not the disk: it is older/);
+  });
+});
