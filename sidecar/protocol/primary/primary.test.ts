@@ -92,7 +92,7 @@ class Story {
   hello(resume: ResumePoint | null): void {
     this.event({ type: 'accepted', link: this.link });
     const { vm, identity, ringBytes } = CONFIG;
-    this.frame({ type: 'hello', protocol: 2, vm, nonce: BACKUP, identity, ringBytes, resume });
+    this.frame({ type: 'hello', protocol: 3, vm, nonce: BACKUP, identity, ringBytes, resume });
   }
 
   ack(lsn: number): void {

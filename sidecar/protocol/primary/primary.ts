@@ -632,8 +632,8 @@ export class Primary implements Role {
     this.#lastLoss = reason;
     if (standby.link !== null) out.push({ type: 'closeLink', link: standby.link, reason });
     if (!standby.loaded) out.push({ type: 'abortClone', attempt: standby.attempt });
-    out.push({ type: 'retain', on: false });
     if (this.#context.config.disks > 0) out.push({ type: 'endCopy' });
+    out.push({ type: 'retain', on: false });
     this.#speed.setFree();
     out.report('warn', reason, message);
     if (this.#ownership.takeBack(now, out) === 'sole') {
