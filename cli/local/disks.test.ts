@@ -109,7 +109,7 @@ describe('disks of a local pair', () => {
       [b, 2],
     ] as const) {
       makeImagesReady(pair, host);
-      const record = { version: 1, vm: 'vm', state: 'owner', life: 3, epoch, position: 0 };
+      const record = { version: 1, vm: layout.name, state: 'owner', life: 3, epoch, position: 0 };
       writeFileSync(`${hostImage(disk, host)}.lockstep`, JSON.stringify(record));
     }
     expect(hostOfDisks(pair)?.name).to.equal('b');
@@ -118,5 +118,21 @@ describe('disks of a local pair', () => {
     expect(() => {
       refuseOldImages(pair, a);
     }).to.throw(LocalError, /is not the disk: it is older \(life 3, epoch 1, owner\)/);
+  });
+
+  it("refuses another VM's disk, and says what to do", () => {
+    const pair = pairOf(`${at('x')},size=1M`);
+    const [disk] = pair.settings.machine.disks;
+    const [, b] = hosts;
+    if (b === undefined || disk === undefined) throw new Error('two hosts and a disk');
+    makeImagesReady(pair, b);
+    const record = { version: 1, vm: 'other', state: 'owner', life: 9, epoch: 9, position: 0 };
+    writeFileSync(`${hostImage(disk, b)}.lockstep`, JSON.stringify(record));
+    for (const look of [hostOfDisks, lifeOf]) {
+      expect(() => look(pair))
+        .to.throw(LocalError, /x\.b is a disk of VM 'other', not of 'disktest'/)
+        .with.property('cure')
+        .that.includes('remove ');
+    }
   });
 });

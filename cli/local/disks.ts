@@ -5,7 +5,7 @@ import { closeSync, constants, existsSync, ftruncateSync, openSync, realpathSync
 import { basename, dirname, join, resolve } from 'node:path';
 import { DISKS_MAX } from '../../sidecar/io/disk/copy-wire.js';
 import { Image } from '../../sidecar/io/disk/image.js';
-import { readRecord } from '../../sidecar/io/disk/record.js';
+import { readRecord, recordPath, type ImageRecord } from '../../sidecar/io/disk/record.js';
 import { byAge, nextLife, tooOld, type HostImage } from '../../sidecar/protocol/disk/newest.js';
 import { LocalError, messageOf } from './errors.js';
 import type { HostLayout, PairLayout } from './layout.js';
@@ -192,12 +192,23 @@ export function makeImagesReady({ settings }: Pair, host: HostLayout): void {
   }
 }
 
+/** Null: it says nothing. @throws LocalError STATE when it is another VM's; ImageError */
+function recordOf(image: string, vm: string): ImageRecord | null {
+  const record = existsSync(image) ? readRecord(image) : null;
+  if (record === null || record.vm === vm) return record;
+  throw new LocalError(
+    'STATE',
+    `${image} is a disk of VM '${record.vm}', not of '${vm}'`,
+    `Name another path. If that VM shall never have it again, remove ${recordPath(image)}.`,
+  );
+}
+
 /** What the hosts' images of a disk know of themselves. */
 function imagesOf({ layout }: Pair, disk: DiskSettings): HostImage[] {
-  return layout.hosts.map((host) => {
-    const image = hostImage(disk, host);
-    return { host: host.name, record: existsSync(image) ? readRecord(image) : null };
-  });
+  return layout.hosts.map((host) => ({
+    host: host.name,
+    record: recordOf(hostImage(disk, host), layout.name),
+  }));
 }
 
 /** The host whose images are the disks; null: they do not say. @throws ImageError for a damaged record */

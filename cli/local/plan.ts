@@ -167,6 +167,7 @@ export function planIncarnation(
           ring: files.ringFile,
           netSocket: files.netSocket,
           cloneSocket: files.cloneSocket,
+          diskSockets: files.diskSockets,
         }),
         qemuCommand({
           machine: pair.settings.machine,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { sidecarStatusSchema } from '../../sidecar/observe/status-schema.js';
+import { copyText } from '../verbs/status.js';
 import type { HostKind, HostView } from './observe.js';
 import { wordsOf } from './status.js';
 
@@ -52,5 +53,22 @@ describe("a pair's status", () => {
       state: 'Need Secondary VM',
       reason: 'divergence',
     });
+  });
+
+  it('tells how far the copy of the disks is, its rate, and what is left', () => {
+    const copy = {
+      doneBytes: 3 * 2 ** 30,
+      totalBytes: 4 * 2 ** 30,
+      bytesPerSecond: 2 ** 23,
+      secondsLeft: 128,
+    };
+    expect(copyText(copy)).to.equal(
+      'copying the disks to the new backup: 75 % (3.0 GiB of 4.0 GiB), 8 MiB/s, about 2 min 8 s left',
+    );
+    expect(copyText({ ...copy, doneBytes: 0, bytesPerSecond: 0, secondsLeft: null })).to.match(
+      /: 0 % \(0 MiB of 4\.0 GiB\), 0 MiB\/s, time left not known yet$/,
+    );
+    expect(copyText({ ...copy, secondsLeft: 7260 })).to.include('about 2 h 1 min left');
+    expect(copyText({ ...copy, secondsLeft: 9 })).to.include('about 9 s left');
   });
 });

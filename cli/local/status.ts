@@ -3,6 +3,7 @@
 import { leadOf } from '../../operator/mind/sides.js';
 import { DEFAULT_LIMITS, type Limits } from '../../sidecar/protocol/limits.js';
 import { controllerStatus, whyNoBackup } from './controller-api.js';
+import type { CopyStatus } from '../../sidecar/runtime/disks/disks.js';
 import { observePair, type HostKind, type HostView } from './observe.js';
 import { runningFrom } from './processes.js';
 import { loadDesired, type Pair } from './settings.js';
@@ -47,6 +48,8 @@ export interface PairStatus {
   readonly lag: LagLevel | null;
   /** Not null: protection is wanted and not there; what the controller does about it, and how it failed last. */
   readonly whyNoBackup: string | null;
+  /** Not null: the disks' images are being copied to a new backup. */
+  readonly diskCopy: CopyStatus | null;
   /** Not null: why the lease store can't be relied on just now. An owner runs on; without one, nobody goes live. */
   readonly leaseTrouble: string | null;
   readonly lastFailover: { readonly at: string; readonly goLiveMs: number } | null;
@@ -130,6 +133,7 @@ export async function pairStatus(pair: Pair): Promise<PairStatus> {
     primary: owners[0]?.name ?? null,
     backup: backup?.name ?? null,
     lag: backup === undefined || !numbers ? null : lagLevel(numbers.lagMs, DEFAULT_LIMITS),
+    diskCopy: owners[0]?.sidecar?.disks?.copy ?? null,
     leaseTrouble,
     lastFailover: owners[0]?.sidecar?.lastFailover ?? null,
     guest: { ip: layout.guest.ip, redisPort: layout.guest.redisPort },

@@ -6,9 +6,10 @@
 packages=(
   redis-server cpio iproute2 iputils-ping procps nftables tcpdump ethtool
   build-essential git clang clang-format clang-tidy libclang-rt-14-dev shellcheck debootstrap
+  libnbd-bin
 )
-# From backports: the shim knows QEMU 10.0.
-backports_package=qemu-system-x86
+# From backports: the shim knows QEMU 10.0, and its tools come with it.
+backports_packages=(qemu-system-x86 qemu-utils)
 backports_version_min=1:10.0
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -24,8 +25,11 @@ missing_packages() {
 }
 
 qemu_there() {
-  installed "$backports_package" &&
-    dpkg --compare-versions "$(dpkg-query -W -f '${Version}' "$backports_package")" ge "$backports_version_min"
+  local name
+  for name in "${backports_packages[@]}"; do
+    installed "$name" || return 1
+    dpkg --compare-versions "$(dpkg-query -W -f '${Version}' "$name")" ge "$backports_version_min" || return 1
+  done
 }
 
 apt_quiet() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root "$@"; }
@@ -86,7 +90,7 @@ keep_redis_off() {
 setup_packages() {
   local missing redis_is_new=''
   missing=$(missing_packages | tr '\n' ' ')
-  qemu_there || missing="$missing$backports_package"
+  qemu_there || missing="$missing${backports_packages[*]}"
   [ -n "${missing// /}" ] || return 0
   say "Debian packages are missing: $missing"
   installed redis-server || redis_is_new=yes
@@ -94,9 +98,9 @@ setup_packages() {
   if ! qemu_there; then
     add_backports
     say "installing QEMU"
-    without_services apt_told install -y --no-install-recommends -t bookworm-backports "$backports_package" ||
+    without_services apt_told install -y --no-install-recommends -t bookworm-backports "${backports_packages[@]}" ||
       fail "QEMU can't be installed from bookworm-backports."
-    qemu_there || fail "backports have no $backports_package $backports_version_min or later."
+    qemu_there || fail "backports have no ${backports_packages[*]} $backports_version_min or later."
   fi
   missing=$(missing_packages)
   if [ -n "$missing" ]; then

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CopyStatus } from '../../sidecar/runtime/disks/disks.js';
 import { loadPair } from '../local/settings.js';
 import { pairStatus, type HostStatus, type PairStatus } from '../local/status.js';
 import { outputOption, pairOption } from './options.js';
@@ -36,6 +37,26 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 const cell = (value: string | number | null): string => (value === null ? '-' : String(value));
 
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+
+const sizeText = (bytes: number): string =>
+  bytes < GIB ? `${(bytes / MIB).toFixed(0)} MiB` : `${(bytes / GIB).toFixed(1)} GiB`;
+
+function durationText(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes === 0) return `${String(seconds)} s`;
+  return minutes < 60
+    ? `${String(minutes)} min ${String(seconds % 60)} s`
+    : `${String(Math.floor(minutes / 60))} h ${String(minutes % 60)} min`;
+}
+
+export function copyText({ doneBytes, totalBytes, bytesPerSecond, secondsLeft }: CopyStatus): string {
+  const percent = totalBytes === 0 ? 100 : Math.floor((100 * doneBytes) / totalBytes);
+  const left = secondsLeft === null ? 'time left not known yet' : `about ${durationText(secondsLeft)} left`;
+  return `copying the disks to the new backup: ${String(percent)} % (${sizeText(doneBytes)} of ${sizeText(totalBytes)}), ${sizeText(bytesPerSecond)}/s, ${left}`;
+}
+
 export function statusText(status: PairStatus): string {
   const why = [status.state, status.reason].filter((word) => word !== null).join(', ');
   const { guest } = status;
@@ -50,6 +71,7 @@ export function statusText(status: PairStatus): string {
     `pair '${status.pair}': ${status.status}${why === '' ? '' : ` (${why})`}`,
     `guest ${guest.ip}, Redis on port ${guest.redisPort}; protection is ${status.protectionWanted ? 'on' : 'off'}`,
     ...(notes.length === 0 ? [] : [notes.join('; ')]),
+    ...(status.diskCopy === null ? [] : [copyText(status.diskCopy)]),
     ...(status.whyNoBackup === null ? [] : [`no backup: ${status.whyNoBackup}`]),
     '',
     table([

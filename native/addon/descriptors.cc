@@ -276,7 +276,7 @@ Napi::Value ListenUnix(const Napi::CallbackInfo &info)
     if (bind(listener.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0) {
         throw SystemError("bind", errno);
     }
-    if (listen(listener.get(), 1) != 0) {
+    if (listen(listener.get(), info[1].As<Napi::Number>().Int32Value()) != 0) {
         throw SystemError("listen", errno);
     }
     return Napi::Number::New(info.Env(), listener.Release());
@@ -288,6 +288,17 @@ Napi::Value ShutdownSocket(const Napi::CallbackInfo &info)
         throw SystemError("shutdown", errno);
     }
     return info.Env().Undefined();
+}
+
+Napi::Value PeerPid(const Napi::CallbackInfo &info)
+{
+    ucred peer{};
+    socklen_t bytes = sizeof peer;
+    if (getsockopt(info[0].As<Napi::Number>().Int32Value(), SOL_SOCKET, SO_PEERCRED, &peer,
+                   &bytes) != 0) {
+        throw SystemError("SO_PEERCRED", errno);
+    }
+    return Napi::Number::New(info.Env(), peer.pid);
 }
 
 Napi::Value UnsentBytes(const Napi::CallbackInfo &info)
@@ -309,6 +320,7 @@ void ExportDescriptors(Napi::Object exports)
     Export<ListenUnix>(exports, "listenUnix");
     Export<AcceptUnix>(exports, "acceptUnix");
     Export<ShutdownSocket>(exports, "shutdownSocket");
+    Export<PeerPid>(exports, "peerPid");
     Export<UnsentBytes>(exports, "unsentBytes");
 }
 

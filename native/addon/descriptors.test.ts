@@ -9,6 +9,7 @@ import {
   FDS_MAX,
   listenUnix,
   monotonicNs,
+  peerPid,
   probeTun,
   probeUserfaultfd,
   recvFds,
@@ -117,6 +118,7 @@ describe('descriptors', function () {
     const accepting = acceptUnix(listener, 5000);
     const client = createConnection(path);
     const connection = await accepting;
+    expect(peerPid(connection)).to.equal(process.pid);
     writeSync(connection, 'hello');
     closeSync(connection);
     const [hello] = (await once(client, 'data')) as [Buffer];
@@ -132,6 +134,7 @@ describe('descriptors', function () {
     writeSync(pair[0], Buffer.alloc(1000));
     expect(unsentBytes(pair[0])).to.be.at.least(1000);
     expect(codeOf(() => unsentBytes(9999))).to.equal('SYSTEM');
+    expect(codeOf(() => peerPid(9999))).to.equal('SYSTEM');
   });
 });
 

@@ -10,6 +10,9 @@ export const FDS_DATA_BYTES_MAX = 65536;
 /** A waiting recvFds or acceptUnix holds one thread of libuv's pool: not for ever. */
 export const FDS_TIMEOUT_MS_MAX = 30_000;
 
+/** The kernel takes less, if that is its bound (net.core.somaxconn). */
+const BACKLOG_MAX = 65535;
+
 const MEANINGS: Meanings = {
   FDS_TRUNCATED: ['FDS_TRUNCATED', `at most ${FDS_MAX} descriptors can be taken at once; all were closed`],
   ETIMEDOUT: ['FDS_TIMEOUT', 'nothing came in time'],
@@ -57,11 +60,13 @@ export async function recvFds(
 /**
  * A unix stream socket that listens at `path`; the descriptor is the caller's to close. With `acceptUnix`, for who
  * needs the descriptor of a connection: Node's own server does not give it away.
+ * @param backlog how many wait to be accepted, besides the first
  * @throws SYSTEM, also when there is something at `path`
  */
-export function listenUnix(path: string): number {
+export function listenUnix(path: string, backlog = 1): number {
   checkPath('path', path);
-  return explained(`listening at ${path}`, MEANINGS, () => native.listenUnix(path));
+  checkInteger('backlog', backlog, 0, BACKLOG_MAX);
+  return explained(`listening at ${path}`, MEANINGS, () => native.listenUnix(path, backlog));
 }
 
 /**
@@ -87,6 +92,12 @@ export function shutdownSocket(socketFd: number): void {
   explained('ending a connection', MEANINGS, () => {
     native.shutdownSocket(socketFd);
   });
+}
+
+/** The process at the other end of a unix socket: who had connected, or listened. 0: it is in no pid namespace of ours. */
+export function peerPid(socketFd: number): number {
+  checkFd('socketFd', socketFd);
+  return explained('the peer of a connection', MEANINGS, () => native.peerPid(socketFd));
 }
 
 /** Bytes written to a socket that the kernel has not sent (for TCP: not had acknowledged) yet. */

@@ -27,6 +27,7 @@ export {
   sendFds,
   shutdownSocket,
   socketPair,
+  peerPid,
   unsentBytes,
 } from './descriptors.js';
 export { imageBytes, lockImage, nextData, punchHole } from './image.js';

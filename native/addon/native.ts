@@ -70,9 +70,10 @@ export interface Native {
   socketPair(): [number, number];
   sendFds(socketFd: number, fds: Int32Array, data: Uint8Array): number;
   recvFds(socketFd: number, bytesMax: number, timeoutMs: number): Promise<{ fds: number[]; data: Buffer }>;
-  listenUnix(path: string): number;
+  listenUnix(path: string, backlog: number): number;
   acceptUnix(listenerFd: number, timeoutMs: number): Promise<number>;
   shutdownSocket(socketFd: number): void;
+  peerPid(socketFd: number): number;
   unsentBytes(socketFd: number): number;
 
   imageLock(fd: number): void;

@@ -2,6 +2,7 @@
 /* init.c - asked or not, and the way from "asked" to a role. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ _Thread_local bool shim_in_main_thread;
 static char *ring_path;
 static char *net_path;
 static char *clone_path;
+static char *disk_paths[SHIM_DISKS_MAX];
 static bool marker_wanted = true;
 
 const char *shim_ring_path(void)
@@ -30,6 +32,10 @@ const char *shim_net_path(void)
 const char *shim_clone_path(void)
 {
     return clone_path;
+}
+const char *shim_disk_path(int disk)
+{
+    return disk_paths[disk];
 }
 bool shim_marker_wanted(void)
 {
@@ -49,6 +55,16 @@ static char *copy_of(const char *text)
     return copy;
 }
 
+static void read_disk_paths(void)
+{
+    for (int i = 0; i < SHIM_DISKS_MAX; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "LOCKSTEP_DISK%d", i);
+        disk_paths[i] = copy_of(getenv(name));
+        unsetenv(name);
+    }
+}
+
 /*
  * Reads the environment, and takes it away from children: helpers that QEMU starts are not QEMU,
  * and must neither load the shim nor hold the ring.
@@ -61,6 +77,7 @@ __attribute__((constructor)) static void read_environment(void)
     ring_path = copy_of(getenv("LOCKSTEP_RING"));
     net_path = copy_of(getenv("LOCKSTEP_NET"));
     clone_path = copy_of(getenv("LOCKSTEP_CLONE"));
+    read_disk_paths();
     const char *marker = getenv("LOCKSTEP_MARKER");
     marker_wanted = marker == NULL || strcmp(marker, "0") != 0;
     unsetenv("LD_PRELOAD");
@@ -69,6 +86,7 @@ __attribute__((constructor)) static void read_environment(void)
     unsetenv("LOCKSTEP_CLONE");
     unsetenv("LOCKSTEP_MARKER");
     output_init();
+    disks_init();
 }
 
 static void become_inert_in_child(void)

@@ -1,34 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * output.c - sockets that the guest's output leaves by: for now the netdev's (descriptors.c).
+ * output.c - sockets that the guest's packets leave by: the netdev's (descriptors.c).
  *
  * Before data leaves
  * - the log gets a marker (the instructions executed since its last event), so that the log's head
  *   covers the operation which made the output; LOCKSTEP_MARKER=0 leaves it out, for a test;
  * - `net_frames` counts the frame, so that the sidecar knows how many belong below a log position.
  *
- * A send is always whole. If the socket's buffer is full, QEMU waits here. Otherwise QEMU would go
- * on, tell the guest later (at a moment that no event in the log describes, and that differs on
- * the other side), and at a clone forget half a frame. A sidecar that is gone takes everything:
- * the guest must not notice on one side what it can't see on the other.
+ * A send is always whole (whole.c). Otherwise QEMU would go on, tell the guest later (at a moment
+ * that no event in the log describes, and that differs on the other side), and at a clone forget
+ * half a frame.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "framing.h"
-#include "message.h"
-#include "real.h"
 #include "shim.h"
 #include "symbols.h"
 
 enum {
     OUTPUTS_MAX = 4,
-    PIECES_MAX = 64,
-    SEND_BUFFER_BYTES = 4 << 20,
-    FULL_SLEEP_MS = 20,
     NO_FD = -1,
 };
 
@@ -61,10 +53,7 @@ bool output_has(int fd)
 
 void output_opened(int fd)
 {
-    int bytes = SEND_BUFFER_BYTES;
-    /* Above the system's limit only with privileges; what we get is enough to save waits. */
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    whole_prepare(fd);
     for (int i = 0; i < OUTPUTS_MAX; i++) {
         int none = NO_FD;
         if (!atomic_compare_exchange_strong(&outputs[i].fd, &none, fd))
@@ -97,50 +86,9 @@ static void put_marker(void)
         qemu.replay_save_instructions();
 }
 
-static void skip_sent(struct msghdr *message, size_t sent)
-{
-    while (message->msg_iovlen > 0 && sent >= message->msg_iov->iov_len) {
-        sent -= message->msg_iov->iov_len;
-        message->msg_iov++;
-        message->msg_iovlen--;
-    }
-    if (message->msg_iovlen == 0)
-        return;
-    message->msg_iov->iov_base = (uint8_t *)message->msg_iov->iov_base + sent;
-    message->msg_iov->iov_len -= sent;
-}
-
-static void wait_until_writable(int fd)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLOUT};
-    poll(&wait, 1, FULL_SLEEP_MS);
-    if (shim_in_main_thread)
-        control_beat();
-}
-
-static void send_whole(int fd, const struct msghdr *message, int flags)
-{
-    struct iovec pieces[PIECES_MAX];
-    struct msghdr rest = *message;
-    memcpy(pieces, message->msg_iov, message->msg_iovlen * sizeof(pieces[0]));
-    rest.msg_iov = pieces;
-    while (rest.msg_iovlen > 0) {
-        ssize_t sent = real()->sendmsg(fd, &rest, flags | MSG_NOSIGNAL);
-        if (sent >= 0)
-            skip_sent(&rest, (size_t)sent);
-        else if (errno == EAGAIN)
-            wait_until_writable(fd);
-        else if (errno != EINTR)
-            return; /* the sidecar is gone, and with it this host's share in the VM */
-    }
-}
-
 ssize_t output_send(int fd, const struct msghdr *message, int flags)
 {
-    if (message->msg_iovlen > PIECES_MAX)
-        shim_halt(FTLOG_ERR_CONTRACT, 0, "an output in %zu pieces", message->msg_iovlen);
     put_marker();
     count_frames(find(fd), message);
-    send_whole(fd, message, flags);
-    return (ssize_t)message_bytes(message);
+    return whole_send(fd, message, flags);
 }

@@ -58,6 +58,8 @@ extern _Thread_local bool shim_in_main_thread;
 const char *shim_ring_path(void);
 const char *shim_net_path(void);
 const char *shim_clone_path(void);
+enum { SHIM_DISKS_MAX = 4 };
+const char *shim_disk_path(int disk);
 bool shim_marker_wanted(void);
 /* Takes up the role for a log opened with `mode` ("rb" or "wb"); does not return when it can't. */
 void shim_start(FILE *stand_in, const char *mode);
@@ -204,6 +206,18 @@ void output_opened(int fd);
 void output_closed(int fd);
 bool output_has(int fd);
 ssize_t output_send(int fd, const struct msghdr *message, int flags);
+
+/* disks.c */
+void disks_init(void);
+void disks_opened(int disk, int fd);
+void disks_closed(int fd);
+bool disks_have(int fd);
+
+/* whole.c */
+/* Gives the socket a large buffer, where that is allowed. */
+void whole_prepare(int fd);
+/* Waits until all of it is sent. Returns its bytes. */
+ssize_t whole_send(int fd, const struct msghdr *message, int flags);
 
 /* stream.c: what descriptors.c finds to be the stream of a clone. */
 void stream_opened(int fd);

@@ -841,6 +841,7 @@ static void children_inherit_nothing(void)
     start_recording();
     CHECK(getenv("LOCKSTEP_RING") == NULL && getenv("LD_PRELOAD") == NULL);
     CHECK(getenv("LOCKSTEP_NET") == NULL && getenv("LOCKSTEP_CLONE") == NULL);
+    CHECK(getenv("LOCKSTEP_DISK1") == NULL);
     uint64_t produced = ring.control->produced;
     pid_t child = fork();
     CHECK(child >= 0);
@@ -854,20 +855,20 @@ static void children_inherit_nothing(void)
     CHECK(ring.control->produced == produced + 1);
 }
 
-static int listen_as_net(void)
+static int listen_at(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    in_directory(address.sun_path, sizeof(address.sun_path), "net");
+    in_directory(address.sun_path, sizeof(address.sun_path), name);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(listen(listener, 1) == 0);
     return listener;
 }
 
-static int connect_to_net(int listener, int *server)
+static int connect_to(const char *name, int listener, int *server)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    in_directory(address.sun_path, sizeof(address.sun_path), "net");
+    in_directory(address.sun_path, sizeof(address.sun_path), name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     *server = accept(listener, NULL, NULL);
@@ -883,6 +884,31 @@ static ssize_t send_frame(int fd, uint8_t *bytes, uint32_t count)
     return sendmsg(fd, &message, 0);
 }
 
+/* Another process, which reads so many bytes, slowly at first, and ends well. */
+static pid_t start_reader(int server, uint64_t bytes)
+{
+    static uint8_t buffer[1 << 16];
+    uint64_t total = 0;
+    pid_t reader = fork();
+    CHECK(reader >= 0);
+    if (reader != 0)
+        return reader;
+    while (total < bytes) {
+        ssize_t got = read(server, buffer, sizeof(buffer));
+        CHECK(got > 0);
+        total += (uint64_t)got;
+        if (total < 1 << 20)
+            usleep(1000);
+    }
+    _exit(0);
+}
+
+static void ended_well(pid_t reader)
+{
+    int status;
+    CHECK(waitpid(reader, &status, 0) == reader && status == 0);
+}
+
 /* More than any socket buffer holds: QEMU must see each send as whole, and the reader gets all. */
 static void sends_are_whole_and_counted(void)
 {
@@ -890,29 +916,35 @@ static void sends_are_whole_and_counted(void)
     static uint8_t frame[BYTES];
     int server;
     start_recording();
-    int fd = connect_to_net(listen_as_net(), &server);
-    pid_t reader = fork();
-    CHECK(reader >= 0);
-    if (reader == 0) {
-        static uint8_t buffer[1 << 16];
-        uint64_t total = 0;
-        while (total < (uint64_t)FRAMES * (BYTES + 4)) {
-            ssize_t got = read(server, buffer, sizeof(buffer));
-            CHECK(got > 0);
-            total += (uint64_t)got;
-            if (total < 1 << 20)
-                usleep(1000);
-        }
-        _exit(0);
-    }
+    int fd = connect_to("net", listen_at("net"), &server);
+    pid_t reader = start_reader(server, (uint64_t)FRAMES * (BYTES + 4));
     for (int i = 0; i < FRAMES; i++) {
         CHECK(send_frame(fd, frame, BYTES) == BYTES + 4);
         CHECK(ring.control->net_frames == (uint64_t)i + 1);
     }
-    int status;
-    CHECK(waitpid(reader, &status, 0) == reader && status == 0);
+    ended_well(reader);
     close(server);
     CHECK(send_frame(fd, frame, BYTES) == BYTES + 4); /* a sidecar that is gone takes everything */
+    close(fd);
+}
+
+/* In more pieces than a packet ever has, with nothing of it in the log or among the packets. */
+static void what_goes_to_a_disk_is_sent_whole(void)
+{
+    enum { PIECES = 1024, BYTES = 32 << 10 };
+    static uint8_t data[BYTES];
+    static struct iovec pieces[PIECES];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = PIECES};
+    int server;
+    for (int i = 0; i < PIECES; i++)
+        pieces[i] = (struct iovec){data, BYTES};
+    start_recording();
+    uint64_t produced = ring.control->produced;
+    int fd = connect_to("disk1", listen_at("disk1"), &server);
+    pid_t reader = start_reader(server, (uint64_t)PIECES * BYTES);
+    CHECK(sendmsg(fd, &message, 0) == (ssize_t)PIECES * BYTES);
+    ended_well(reader);
+    CHECK(ring.control->net_frames == 0 && ring.control->produced == produced);
     close(fd);
 }
 
@@ -928,11 +960,11 @@ static void a_second_output_leaves_the_first_alone(void)
 {
     int servers[2];
     start_recording();
-    int listener = listen_as_net();
-    int first = connect_to_net(listener, &servers[0]);
+    int listener = listen_at("net");
+    int first = connect_to("net", listener, &servers[0]);
     send_bytes(first, "\0\0\0\nabcde", 9);
     CHECK(ring.control->net_frames == 1);
-    int second = connect_to_net(listener, &servers[1]);
+    int second = connect_to("net", listener, &servers[1]);
     send_bytes(first, "fghij", 5);
     CHECK(ring.control->net_frames == 1);
     send_bytes(second, "\0\0\0\1a", 5);
@@ -1246,6 +1278,7 @@ static const struct test {
     TEST(other_files_are_left_alone),
     TEST(children_inherit_nothing),
     TEST(sends_are_whole_and_counted),
+    TEST(what_goes_to_a_disk_is_sent_whole),
     TEST(a_second_output_leaves_the_first_alone),
     TEST(a_sleep_under_locks_is_only_a_sleep),
     TEST(a_backup_without_a_sidecar_ends),
@@ -1266,16 +1299,19 @@ static const struct test {
 
 static bool passes(const char *program, const struct test *test)
 {
-    char ring_path[128], net_path[128];
+    char ring_path[128], net_path[128], disk_path[128];
     in_directory(ring_path, sizeof(ring_path), "ring");
     in_directory(net_path, sizeof(net_path), "net");
+    in_directory(disk_path, sizeof(disk_path), "disk1");
     unlink(ring_path);
     unlink(net_path);
+    unlink(disk_path);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         setenv("LOCKSTEP_RING", ring_path, 1);
         setenv("LOCKSTEP_NET", net_path, 1);
+        setenv("LOCKSTEP_DISK1", disk_path, 1);
         setenv("LOCKSTEP_CLONE", "no clone in these tests", 1);
         execl(program, program, test->name, directory, NULL);
         _exit(127);

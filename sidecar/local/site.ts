@@ -5,8 +5,8 @@ import { Tap } from '../../native/addon/index.js';
 import type { ChannelTls } from '../io/channel/tls.js';
 import { RedisLease, type LeaseOptions } from '../io/lease/redis.js';
 import { Image } from '../io/disk/image.js';
-import { RecordFile } from '../io/disk/record.js';
-import type { SiteDisks } from '../runtime/disks/disks.js';
+import { RecordFile, requireWipeable } from '../io/disk/record.js';
+import type { SiteDisk, SiteDisks } from '../runtime/disks/disks.js';
 import type { Site } from '../runtime/site.js';
 import { withoutUndefined } from '../settings.js';
 import type { Config } from './config.js';
@@ -26,16 +26,26 @@ const read = (file: string): string => readFileSync(file, 'utf8');
 
 const MIB = 1024 * 1024;
 
-/** A backup's images are made when they are missing: they are filled from the primary's. @throws ImageError */
-function openDisks({ disks, life, copyMiBPerSecond, start }: Config): SiteDisks {
+function openDisk(
+  { vm, start }: Config,
+  { id, socket, image: path, bytes }: Config['disks'][number],
+): SiteDisk {
   const isFilled = start.role === 'backup';
+  const image = Image.open({ path, bytes, isFilled });
+  try {
+    if (isFilled) requireWipeable(image, vm);
+    return { id, socket, image, record: RecordFile.open(path) };
+  } catch (error) {
+    image.close();
+    throw error;
+  }
+}
+
+/** A backup's images are made when they are missing: they are filled from the primary's. @throws ImageError */
+function openDisks(config: Config): SiteDisks {
+  const { disks, life, copyMiBPerSecond } = config;
   return {
-    list: disks.map(({ id, socket, image, bytes }) => ({
-      id,
-      socket,
-      image: Image.open({ path: image, bytes, isFilled }),
-      record: RecordFile.open(image),
-    })),
+    list: disks.map((disk) => openDisk(config, disk)),
     life,
     bytesPerSecondMax: copyMiBPerSecond === undefined ? Infinity : copyMiBPerSecond * MIB,
   };

@@ -51,11 +51,13 @@ export interface ShimFiles {
   readonly ring: string;
   readonly netSocket: string;
   readonly cloneSocket: string;
+  readonly diskSockets: readonly string[];
 }
 
 /** Switches the shim on, in this QEMU only. It has to be preloaded as well. */
-export const shimEnvironment = ({ ring, netSocket, cloneSocket }: ShimFiles): Record<string, string> => ({
-  LOCKSTEP_RING: ring,
-  LOCKSTEP_NET: netSocket,
-  LOCKSTEP_CLONE: cloneSocket,
+export const shimEnvironment = (files: ShimFiles): Record<string, string> => ({
+  LOCKSTEP_RING: files.ring,
+  LOCKSTEP_NET: files.netSocket,
+  LOCKSTEP_CLONE: files.cloneSocket,
+  ...Object.fromEntries(files.diskSockets.map((socket, index) => [`LOCKSTEP_DISK${String(index)}`, socket])),
 });

@@ -215,6 +215,7 @@ export class Assembly {
       onRequest: () => {
         if (this.clones?.isSending === true) this.engine.observe();
       },
+      qemuPid: () => this.ring.snapshot().qemuPid,
       onBroken: (error) => {
         this.engineEnd.nicBroken(error);
       },
@@ -250,7 +251,7 @@ export class Assembly {
 
   private async listen(): Promise<void> {
     await this.network.listen();
-    await this.disks.listen();
+    this.disks.listen();
     await this.links.listen();
     this.ticker = setInterval(() => {
       this.tick();

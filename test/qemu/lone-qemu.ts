@@ -84,7 +84,13 @@ export class LoneQemu {
       env: {
         ...process.env,
         ...(refuses === undefined ? {} : { FAKE_KERNEL_REFUSES: refuses }),
-        ...shimEnvironment({ shim, ring: at('ring'), netSocket: at('net'), cloneSocket: at('clone') }),
+        ...shimEnvironment({
+          shim,
+          ring: at('ring'),
+          netSocket: at('net'),
+          cloneSocket: at('clone'),
+          diskSockets: [],
+        }),
       },
     });
     let errors = '';

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { blockHead, CopyReader, CopyWireError, encode, type CopyMessage } from './copy-wire.js';
 import { Image, ImageError } from './image.js';
-import { readRecord, RecordFile, recordPath } from './record.js';
+import { readRecord, RecordFile, recordPath, requireWipeable } from './record.js';
 
 const BYTES = 1024 * 1024;
 
@@ -83,6 +83,24 @@ describe('images', () => {
       expect(readRecord(path)).to.deep.equal(record);
       expect(readFileSync(recordPath(path)).length).to.equal(512);
       await file.close();
+    });
+
+    it('a copy may wipe what this VM has had, and what is empty, and nothing else', async () => {
+      const image = opened(BYTES, true);
+      const wipe = (vm: string) => () => {
+        requireWipeable(image, vm);
+      };
+      expect(wipe('vm')).to.throw(ImageError, /image holds data.*would wipe it\. Move it away, or remove it/);
+      const file = RecordFile.open(path);
+      expect(wipe('vm')).to.throw(ImageError, /holds data/); // an empty record says nothing
+      await file.write(record);
+      expect(wipe('vm')).not.to.throw();
+      expect(wipe('other')).to.throw(ImageError, /is a disk of VM 'vm'.*move it away together with/);
+      await file.close();
+      rmSync(recordPath(path));
+      truncateSync(path, 0);
+      truncateSync(path, BYTES);
+      expect(wipe('vm')).not.to.throw();
     });
 
     it('a damaged one is told, not guessed', () => {

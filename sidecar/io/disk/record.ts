@@ -7,7 +7,7 @@
 import { closeSync, constants, fdatasync, openSync, readFileSync, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { ImageError } from './image.js';
+import { ImageError, type Image } from './image.js';
 
 const writeAt = promisify(write);
 const syncData = promisify(fdatasync);
@@ -49,6 +49,25 @@ export function readRecord(image: string): ImageRecord | null {
     const words = `${path} is damaged, so nobody knows how new ${image} is: remove it if you are sure of the image`;
     throw new ImageError(words, { cause: error });
   }
+}
+
+/**
+ * A backup's image is wiped before the primary's comes: it must be one that this VM has had before, or have nothing in it.
+ * @throws ImageError
+ */
+export function requireWipeable(image: Pick<Image, 'path' | 'nextData'>, vm: string): void {
+  const { path } = image;
+  const record = readRecord(path);
+  if (record?.vm === vm) return;
+  if (record !== null) {
+    throw new ImageError(
+      `${path} is a disk of VM '${record.vm}', and a new backup of '${vm}' would wipe it: move it away together with ${recordPath(path)}, or remove both`,
+    );
+  }
+  if (image.nextData(0) === null) return;
+  throw new ImageError(
+    `${path} holds data, and nothing says that they are of VM '${vm}' (there is no ${recordPath(path)}): a new backup would wipe it. Move it away, or remove it`,
+  );
 }
 
 /** Writes one image's record, one at a time, the newest last. */

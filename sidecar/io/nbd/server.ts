@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The NBD server of one disk, on a unix socket. One client has it at a time: QEMU, which connects once. Requests are
- * handed on as they come; whoever takes them answers each once, in any order.
+ * The NBD server of one disk, on a unix socket. One client has it at a time: QEMU, which connects once. Others wait until
+ * that one has left, and who is not the disk's own QEMU is shown out unheard. Requests are handed on as they come; whoever
+ * takes them answers each once, in any order.
  */
-import { unlinkSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { peerPid } from '../../../native/addon/index.js';
+import { UnixListener } from '../unix-listener.js';
 import { greeting, Handshake, NbdError, type NbdExport } from './handshake.js';
 import { replyHead, RequestReader, type NbdRequest, type Parsed } from './requests.js';
 
@@ -17,6 +20,10 @@ export interface NbdListener {
   readonly onRequest: (id: number, request: NbdRequest) => void;
   /** The client that had come to requests is gone. */
   readonly onGone: (detail: string) => void;
+  /** May the process have the disk? Asked once for each that connects. */
+  readonly isOurs: (pid: number) => boolean;
+  /** Nobody can connect any more. */
+  readonly onBroken: (error: Error) => void;
 }
 
 interface UnderWay {
@@ -30,6 +37,9 @@ interface Client {
   transmits: boolean;
 }
 
+/** Asked anew: the negotiation has changed it. */
+const hasRequests = (client: Client): boolean => client.transmits;
+
 export class NbdServer {
   private client: Client | null = null;
   private readonly underWay = new Map<number, UnderWay>();
@@ -37,26 +47,16 @@ export class NbdServer {
   private lastId = 0;
 
   private constructor(
-    private readonly server: Server,
+    private readonly unix: UnixListener,
     private readonly offered: NbdExport,
     private readonly listener: NbdListener,
   ) {}
 
-  /** Listens at `path`; a socket left there by an earlier life is replaced. */
-  static async listen(path: string, offered: NbdExport, listener: NbdListener): Promise<NbdServer> {
-    try {
-      unlinkSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    const server = createServer();
-    const nbd = new NbdServer(server, offered, listener);
-    server.on('connection', (socket) => {
-      nbd.attach(socket);
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, resolve);
+  /** Listens at `path`; a socket left there by an earlier life is replaced. @throws AddonError */
+  static listen(path: string, offered: NbdExport, listener: NbdListener): NbdServer {
+    const nbd = new NbdServer(UnixListener.open(path), offered, listener);
+    nbd.serve().catch((error: unknown) => {
+      listener.onBroken(error as Error);
     });
     return nbd;
   }
@@ -76,29 +76,33 @@ export class NbdServer {
   }
 
   close(): void {
+    this.unix.close();
     this.client?.socket.destroy();
-    this.server.close();
   }
 
   private get isFull(): boolean {
     return this.underWay.size >= REQUESTS_MAX || this.bytesUnderWay >= REQUEST_BYTES_MAX;
   }
 
-  private attach(socket: Socket): void {
+  private async serve(): Promise<void> {
+    for (let fd = await this.unix.accept(); fd !== null; fd = await this.unix.accept()) {
+      if (this.listener.isOurs(peerPid(fd))) await this.attend(new Socket({ fd }));
+      else closeSync(fd);
+    }
+  }
+
+  /** Until it has left. */
+  private async attend(socket: Socket): Promise<void> {
+    const client: Client = { socket, transmits: false };
+    this.client = client;
     socket.on('error', () => {
       socket.destroy();
     });
-    if (this.client !== null) {
-      socket.destroy(); // the disk has its machine; anybody else is not ours
-      return;
-    }
-    const client: Client = { socket, transmits: false };
-    this.client = client;
-    socket.once('close', () => {
-      this.gone(client);
-    });
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     this.converse(client);
     socket.write(greeting());
+    await closed;
+    this.gone(client);
   }
 
   private converse(client: Client): void {
@@ -114,16 +118,12 @@ export class NbdServer {
           return;
         }
         rest = this.negotiate(client, handshake, Buffer.concat([rest, bytes]));
-        if (this.hasRequests(client)) reader.push(rest);
+        if (hasRequests(client)) reader.push(rest);
       } catch (error) {
         if (!(error instanceof NbdError)) throw error;
         client.socket.destroy();
       }
     });
-  }
-
-  private hasRequests(client: Client): boolean {
-    return client.transmits;
   }
 
   /** Returns what it did not take. */
@@ -161,11 +161,8 @@ export class NbdServer {
   }
 
   private gone(client: Client): void {
-    if (this.client !== client) return;
     this.client = null;
-    for (const [id, request] of this.underWay) {
-      if (request.client === client) this.underWay.delete(id);
-    }
+    this.underWay.clear();
     this.bytesUnderWay = 0;
     if (client.transmits) this.listener.onGone('the connection of the disk has ended');
   }

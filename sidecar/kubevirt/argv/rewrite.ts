@@ -181,4 +181,4 @@ export function nicOf(argv: readonly string[]): { readonly mac: string } {
 
 /** Switches the shim on that the door preloads. */
 export const shimEnvironment = ({ ringFile, netSocket, cloneSocket }: Files): Record<string, string> =>
-  shimSwitches({ ring: ringFile, netSocket, cloneSocket });
+  shimSwitches({ ring: ringFile, netSocket, cloneSocket, diskSockets: [] });

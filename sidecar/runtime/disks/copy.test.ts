@@ -18,6 +18,7 @@ const HOOKS = {
   onDone: () => undefined,
   onDiffers: () => undefined,
   onGone: () => undefined,
+  isOurs: () => true,
 };
 
 describe('copy of disks', () => {

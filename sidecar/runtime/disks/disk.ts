@@ -27,6 +27,8 @@ export interface DiskHooks {
   /** The primary's request came out well, and this side's does not. */
   readonly onDiffers: (detail: string) => void;
   readonly onGone: (detail: string) => void;
+  /** May the process with this pid have the disk? */
+  readonly isOurs: (pid: number) => boolean;
 }
 
 /** The image on its way out, or in. */
@@ -59,7 +61,7 @@ interface Entry {
 const FINE: DiskOutcome = { error: 0, written: 0 };
 
 export class Disk {
-  private server: NbdServer | null = null;
+  private server: Pick<NbdServer, 'answer' | 'close'> | null = null;
   private part: Part = 'free';
   private count = 0;
   private known = new KnownOutcomes();
@@ -77,16 +79,28 @@ export class Disk {
     private readonly hooks: DiskHooks,
   ) {}
 
-  async listen(): Promise<void> {
+  /** @throws AddonError */
+  listen(): void {
     const { socket, id } = this.site;
-    this.server = await NbdServer.listen(
+    const { isOurs, onGone } = this.hooks;
+    const server = NbdServer.listen(
       socket,
       { name: id, bytes: this.image.bytes },
       {
         onRequest: this.take,
-        onGone: this.hooks.onGone,
+        onGone,
+        isOurs,
+        onBroken: ({ message }) => {
+          onGone(message);
+        },
       },
     );
+    this.serve(server);
+  }
+
+  /** Answers go there. */
+  serve(server: Pick<NbdServer, 'answer' | 'close'>): void {
+    this.server = server;
   }
 
   /** The image bears this side's name as its owner: it may be changed by right of that. */
@@ -156,7 +170,8 @@ export class Disk {
     this.image.close();
   }
 
-  private readonly take = (id: number, { request, data }: NbdRequest): void => {
+  /** `id` names the request in its answer. */
+  readonly take = (id: number, { request, data }: NbdRequest): void => {
     this.hooks.onRequest();
     const isCounted = this.part !== 'free';
     if (isCounted) this.count += 1;

@@ -41,6 +41,8 @@ export interface DisksOptions {
   readonly head: () => Lsn;
   /** A clone point that lies before this request is told when this returns. */
   readonly onRequest: () => void;
+  /** Of this side's QEMU: nobody else may have a disk. 0: it has not opened its log yet. */
+  readonly qemuPid: () => number;
   /** QEMU is gone, or has lost a disk. */
   readonly onBroken: (error: Error) => void;
   /** Without it this side cannot go on. */
@@ -78,8 +80,9 @@ export class Disks {
     this.disks = options.site.list.map((disk, index) => this.join(disk, index));
   }
 
-  async listen(): Promise<void> {
-    for (const disk of this.disks) await disk.listen();
+  /** @throws AddonError */
+  listen(): void {
+    for (const disk of this.disks) disk.listen();
   }
 
   // ---- effects ----
@@ -184,7 +187,7 @@ export class Disks {
   }
 
   private join(site: SiteDisk, index: number): Disk {
-    const { post, head, onRequest, onBroken } = this.options;
+    const { post, head, onRequest, onBroken, qemuPid } = this.options;
     return new Disk(site, site.image, {
       onRequest,
       onDone: (id, k, { error, written }) => {
@@ -197,7 +200,21 @@ export class Disks {
       onGone: (detail) => {
         onBroken(new Error(`${site.id}: ${detail}`));
       },
+      isOurs: (pid) => {
+        const isOurs = pid === qemuPid();
+        if (!isOurs) this.tellStranger(site, pid);
+        return isOurs;
+      },
     });
+  }
+
+  private tellStranger({ id, socket }: SiteDisk, pid: number): void {
+    this.options.logger.warn(
+      `${id}: process ${String(pid)} is not the VM's QEMU, and may not use ${socket}`,
+      {
+        reason: 'diskStranger',
+      },
+    );
   }
 
   private tellError({ id, image }: SiteDisk, error: number): void {
