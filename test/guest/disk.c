@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -18,6 +19,7 @@ enum {
     RUN_MAX = 32, /* blocks of one request */
     BLOCKS_MAX = 1 << 18,
     PAUSE_US = 1000,
+    RACE_BYTES = 1 << 20, /* more than a socket's buffer holds */
 };
 
 /* What is in a block: nothing known (at first), zeroes, or words made of its number and this. */
@@ -161,6 +163,38 @@ static void open_disk(struct writer *w, const char *path)
     w->buffer = aligned_alloc(BLOCK, (size_t)RUN_MAX * BLOCK);
     if (w->buffer == NULL || w->blocks < RUN_MAX)
         exit(1);
+}
+
+/* Nobody knows what each of the writes has taken from the buffer; both images must have the same. */
+static void rewrite_forever(uint64_t *words, volatile struct disk_counts *counts)
+{
+    uint64_t value = 1;
+    for (; !counts->rest; value++)
+        for (size_t at = 0; at < RACE_BYTES / sizeof *words; at += 64)
+            words[at] = value;
+    pause();
+}
+
+void disk_race_forever(const char *path, volatile struct disk_counts *counts)
+{
+    static struct writer w = {.random = 88172645463325252u};
+    uint8_t *buffer =
+        mmap(NULL, RACE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    w.counts = counts;
+    open_disk(&w, path);
+    if (buffer == MAP_FAILED)
+        exit(1);
+    if (fork() == 0)
+        rewrite_forever((uint64_t *)(void *)buffer, counts);
+    while (!counts->rest) {
+        off_t at = (off_t)draw(&w, w.blocks - RACE_BYTES / BLOCK + 1) * BLOCK;
+        if (!failed(&w, "write", pwrite(w.fd, buffer, RACE_BYTES, at) != RACE_BYTES))
+            counts->writes++;
+    }
+    failed(&w, "flush", fdatasync(w.fd) != 0);
+    counts->is_rest = 1;
+    for (;;)
+        pause();
 }
 
 void disk_write_forever(const char *path, volatile struct disk_counts *counts)

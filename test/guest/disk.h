@@ -23,4 +23,10 @@ struct disk_counts {
  */
 void disk_write_forever(const char *path, volatile struct disk_counts *counts);
 
+/*
+ * Writes a buffer to the disk which another process changes all the time, also while the write is
+ * under way.
+ */
+void disk_race_forever(const char *path, volatile struct disk_counts *counts);
+
 #endif

@@ -15,8 +15,8 @@
  *           note: makes up "ok N URANDOM RDRAND US" and remembers it; noted N: the same once more
  * The time in an answer is the guest's own (CLOCK_MONOTONIC, us); who measures looks at both ends.
  *
- * usage: guestd TICK_MS [spin|forks|disks]     (TICK_MS 0: no ticks; the word: a load that never
- * ends; disks: on each)
+ * usage: guestd TICK_MS [spin|forks|disks|race]     (TICK_MS 0: no ticks; the word: a load that
+ * never ends; disks, race: on each disk)
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -148,11 +148,11 @@ static void *shared_by_all(size_t bytes)
     return memory;
 }
 
-static void write_to_disks(void)
+static void write_to_disks(void (*write_forever)(const char *, volatile struct disk_counts *))
 {
     for (int i = 0; i < DISKS_MAX; i++) {
         if (access(disk_paths[i], F_OK) == 0 && fork() == 0)
-            disk_write_forever(disk_paths[i], &disk_counts[i]);
+            write_forever(disk_paths[i], &disk_counts[i]);
     }
     for (;;)
         pause();
@@ -186,7 +186,9 @@ static void command_rest(FILE *to)
 static void load_forever(const char *load)
 {
     if (strcmp(load, "disks") == 0)
-        write_to_disks();
+        write_to_disks(disk_write_forever);
+    if (strcmp(load, "race") == 0)
+        write_to_disks(disk_race_forever);
     if (strcmp(load, "forks") == 0)
         while (fork_once() == 0)
             ;
@@ -486,7 +488,7 @@ static void start(void (*body)(void))
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: guestd TICK_MS [spin|forks|disks]\n");
+        fprintf(stderr, "usage: guestd TICK_MS [spin|forks|disks|race]\n");
         return 2;
     }
     unsigned tick_ms = (unsigned)strtoul(argv[1], NULL, 10);
