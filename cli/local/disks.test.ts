@@ -109,7 +109,16 @@ describe('disks of a local pair', () => {
       [b, 2],
     ] as const) {
       makeImagesReady(pair, host);
-      const record = { version: 1, vm: layout.name, state: 'owner', life: 3, epoch, position: 0 };
+      const record = {
+        version: 1,
+        vm: layout.name,
+        state: 'owner',
+        life: 3,
+        epoch,
+        side: '',
+        of: null,
+        position: 0,
+      };
       writeFileSync(`${hostImage(disk, host)}.lockstep`, JSON.stringify(record));
     }
     expect(hostOfDisks(pair)?.name).to.equal('b');
@@ -126,7 +135,16 @@ describe('disks of a local pair', () => {
     const [, b] = hosts;
     if (b === undefined || disk === undefined) throw new Error('two hosts and a disk');
     makeImagesReady(pair, b);
-    const record = { version: 1, vm: 'other', state: 'owner', life: 9, epoch: 9, position: 0 };
+    const record = {
+      version: 1,
+      vm: 'other',
+      state: 'owner',
+      life: 9,
+      epoch: 9,
+      side: '',
+      of: null,
+      position: 0,
+    };
     writeFileSync(`${hostImage(disk, b)}.lockstep`, JSON.stringify(record));
     for (const look of [hostOfDisks, lifeOf]) {
       expect(() => look(pair))

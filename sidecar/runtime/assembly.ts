@@ -205,9 +205,10 @@ export class Assembly {
   }
 
   private joinDisks(): Disks {
-    const { vm, disks } = this.site;
+    const { vm, nonce, disks } = this.site;
     return new Disks({
       vm,
+      nonce,
       site: disks,
       post: this.post,
       logger: this.account.logger,

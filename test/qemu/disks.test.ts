@@ -14,8 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { hostImage, refuseOldImages, type DiskSettings } from '../../cli/local/disks.js';
+import { hostImage, hostOfDisks, refuseOldImages, type DiskSettings } from '../../cli/local/disks.js';
 import { LocalError } from '../../cli/local/errors.js';
+import type { HostLayout } from '../../cli/local/layout.js';
 import { readRecord } from '../../sidecar/io/disk/record.js';
 import { orderGuest, tellGuest } from './support/guest.js';
 import { TestPair } from './support/pair.js';
@@ -90,6 +91,17 @@ describe('disks of a protected VM', function () {
     }
   }
 
+  /** Were both to die now, the VM would start from one host's images only. They are told so after the fact. */
+  async function isTheDisk(own: TestPair, host: HostLayout, other: HostLayout): Promise<void> {
+    await until('the newest images to be known', 10_000, () =>
+      Promise.resolve(hostOfDisks(own.pair)?.name === host.name ? true : undefined),
+    );
+    refuseOldImages(own.pair, host);
+    expect(() => {
+      refuseOldImages(own.pair, other);
+    }).to.throw(LocalError, /is not the disk: it is older/);
+  }
+
   async function writesMore(own: TestPair, writer: number): Promise<void> {
     const { writes } = await countsOf(own, writer);
     await until('the guest to write more', 120_000, async () =>
@@ -109,6 +121,7 @@ describe('disks of a protected VM', function () {
       await own.kill(primary.host);
       await own.untilLive(backup);
       await goesOn(own);
+      await isTheDisk(own, backup.host, primary.host);
       await own.protect();
     }
     const last = await own.primary();
@@ -122,10 +135,7 @@ describe('disks of a protected VM', function () {
     }
     const other = own.pair.layout.hosts.find(({ name }) => name !== last.host.name);
     if (other === undefined) throw new Error('a pair of one host');
-    refuseOldImages(own.pair, last.host);
-    expect(() => {
-      refuseOldImages(own.pair, other);
-    }).to.throw(LocalError, /is not the disk: it is older/);
+    await isTheDisk(own, last.host, other);
   });
 
   it('are equal also when the guest changes buffers whose large writes are under way', async () => {
@@ -147,7 +157,7 @@ describe('disks of a protected VM', function () {
     writeFileSync(join(small, 'x'), '');
     truncateSync(join(small, 'x'), disk.bytes);
     symlinkSync(join(small, 'x'), `${disk.image}.a`);
-    const machine = { model: 'small', disks: [disk], append: 'lockstep.load=disks' } as const;
+    const machine = { model: 'small' as const, disks: [disk], append: 'lockstep.load=disks' };
     const own = await TestPair.up('disks', { machine });
     pair = own;
     await own.protect();

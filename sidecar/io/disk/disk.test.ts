@@ -72,7 +72,16 @@ describe('images', () => {
   });
 
   describe('record', () => {
-    const record = { version: 1, vm: 'vm', state: 'owner', life: 2, epoch: 3, position: 4 } as const;
+    const record = {
+      version: 1,
+      vm: 'vm',
+      state: 'owner',
+      life: 2,
+      epoch: 3,
+      side: 'b',
+      of: null,
+      position: 4,
+    } as const;
 
     it('says what was written last, in one sector', async () => {
       expect(readRecord(path)).to.equal(null);

@@ -7,6 +7,7 @@
 import { closeSync, constants, fdatasync, openSync, readFileSync, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { IMAGE_STATES } from '../../protocol/disk/newest.js';
 import { ImageError, type Image } from './image.js';
 
 const writeAt = promisify(write);
@@ -19,14 +20,12 @@ export const recordPath = (image: string): string => `${image}.lockstep`;
 export const recordSchema = z.strictObject({
   version: z.literal(1),
   vm: z.string(),
-  /**
-   * `incomplete`: being copied, of no use alone. `copy`: whole, and never protected. `backup`: of the epoch's backup.
-   * `owner`: of the epoch's owner.
-   */
-  state: z.enum(['incomplete', 'copy', 'backup', 'owner']),
-  /** Grows with each start of the VM from nothing; in one life, epochs grow. */
+  /** These are explained in newest.ts. */
+  state: z.enum(IMAGE_STATES),
   life: z.int().positive(),
   epoch: z.int().nonnegative(),
+  side: z.string(),
+  of: z.string().nullable(),
   /** Log's head when it was written: for people. */
   position: z.int().nonnegative(),
 });

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { COPY_BLOCK_BYTES, CopySource } from './copy-source.js';
 import { CopyTarget } from './copy-target.js';
-import { byAge, nextLife, tooOld, type HostImage } from './newest.js';
+import { byAge, nextLife, tooOld, type HostImage, type ImageAge } from './newest.js';
 import { RequestOrder } from './order.js';
 import { KnownOutcomes, ToldOutcomes } from './outcomes.js';
 import type { DiskRequest } from './request.js';
@@ -226,16 +226,33 @@ describe('copy of an image under a guest that writes', () => {
 describe('which image is the disk', () => {
   const images = (...records: HostImage['record'][]): HostImage[] =>
     records.map((record, index) => ({ host: 'abc'[index] ?? '?', record }));
-  const age = (state: 'incomplete' | 'copy' | 'backup' | 'owner', life: number, epoch: number) => ({
-    state,
-    life,
-    epoch,
-  });
+  const age = (
+    state: ImageAge['state'],
+    life: number,
+    epoch: number,
+    side = '',
+    of: string | null = null,
+  ): ImageAge => ({ state, life, epoch, side, of });
 
   const ROWS: readonly [string, HostImage[], string | null][] = [
     ['nobody says anything', images(null, null), null],
     ['the owner of the newer epoch', images(age('owner', 1, 2), age('owner', 1, 3)), 'b'],
     ['the owner before its own backup', images(age('backup', 1, 2), age('owner', 1, 2)), 'b'],
+    [
+      'the backup that took over, before the owner of the same epoch',
+      images(age('owner', 1, 2), age('alone', 1, 2)),
+      'b',
+    ],
+    [
+      'the primary before the backup that knows of a newer epoch first',
+      images(age('backup', 1, 3, 'B', 'A'), age('alone', 1, 2, 'A')),
+      'b',
+    ],
+    [
+      'the backup of one that is gone, before who was lost before',
+      images(age('alone', 1, 2, 'A'), age('backup', 1, 3, 'B', 'C')),
+      'b',
+    ],
     ['the later life, whatever its epoch', images(age('owner', 2, 1), age('owner', 1, 9)), 'a'],
     ['never one that is not whole', images(age('incomplete', 5, 9), age('owner', 1, 1)), 'b'],
     ['an owner before a copy that was never protected', images(age('copy', 1, 0), age('owner', 1, 1)), 'b'],

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which of a disk's images is the disk. Pure. */
 
+/**
+ * `incomplete`: being copied, of no use alone. `copy`: whole, and never protected. `backup`: of the epoch's backup. `owner`:
+ * of the epoch's owner, whose backup may take over in the same epoch. `alone`: of an owner after whom nobody can have the epoch.
+ */
+export const IMAGE_STATES = ['incomplete', 'copy', 'backup', 'owner', 'alone'] as const;
+
 export interface ImageAge {
-  readonly state: 'incomplete' | 'copy' | 'backup' | 'owner';
+  readonly state: (typeof IMAGE_STATES)[number];
+  /** Grows with each start of the VM from nothing; in one life, epochs grow. */
   readonly life: number;
   readonly epoch: number;
-}
-
-const RANK = { incomplete: 0, copy: 1, backup: 2, owner: 3 } as const;
-
-/** Negative: `a` is older. In one epoch the owner's is at least as new as its backup's. */
-function compare(a: ImageAge, b: ImageAge): number {
-  return a.life - b.life || a.epoch - b.epoch || RANK[a.state] - RANK[b.state];
+  /** Nonce of the side that wrote it. */
+  readonly side: string;
+  /** Of a backup: nonce of the primary that it was copied from. Null: none. */
+  readonly of: string | null;
 }
 
 export interface HostImage {
@@ -20,12 +24,32 @@ export interface HostImage {
   readonly record: ImageAge | null;
 }
 
+interface KnownImage extends HostImage {
+  readonly record: ImageAge;
+}
+
+/** Negative: `a` is older. */
+const compare = (a: ImageAge, b: ImageAge): number =>
+  a.life - b.life || a.epoch - b.epoch || IMAGE_STATES.indexOf(a.state) - IMAGE_STATES.indexOf(b.state);
+
+/**
+ * A backup's image is never newer than its own primary's, whatever epochs they say: the primary did all first, and may have
+ * died before it had written down the epoch that its backup was told.
+ */
+const isBehind = ({ record }: KnownImage, all: readonly KnownImage[]): boolean =>
+  all.some((other) => other.record.life === record.life && other.record.side === record.of);
+
 /** The images that know something of themselves and are whole, newest first. */
-export function byAge(images: readonly HostImage[]): { readonly host: string; readonly record: ImageAge }[] {
-  return images
-    .flatMap(({ host, record }) => (record === null ? [] : [{ host, record }]))
-    .filter(({ record }) => record.state !== 'incomplete')
-    .sort((a, b) => compare(b.record, a.record));
+export function byAge(images: readonly HostImage[]): KnownImage[] {
+  const whole = images.flatMap(({ host, record }) =>
+    record === null || record.state === 'incomplete' ? [] : [{ host, record }],
+  );
+  return whole.sort(
+    (a, b) =>
+      b.record.life - a.record.life ||
+      Number(isBehind(a, whole)) - Number(isBehind(b, whole)) ||
+      compare(b.record, a.record),
+  );
 }
 
 /** Why `host` must not start from its image, or null. */
@@ -33,6 +57,7 @@ export function tooOld(images: readonly HostImage[], host: string): string | nul
   const own = images.find((image) => image.host === host)?.record ?? null;
   const [newest] = byAge(images);
   if (newest === undefined) return own === null ? null : 'it is not whole: its copy was cut off';
+  if (newest.host === host) return null;
   const age = ({ life, epoch, state }: ImageAge): string =>
     `life ${String(life)}, epoch ${String(epoch)}, ${state}`;
   if (own === null) {
@@ -40,7 +65,6 @@ export function tooOld(images: readonly HostImage[], host: string): string | nul
   }
   if (own.state === 'incomplete')
     return `it is not whole: its copy was cut off; host ${newest.host} has a whole one`;
-  if (compare(own, newest.record) >= 0) return null;
   return `it is older (${age(own)}) than the one of host ${newest.host} (${age(newest.record)})`;
 }
 

@@ -11,7 +11,7 @@ import type { SidecarStatus } from '../../observe/status-schema.js';
 import type { NumberedOutcome } from '../../protocol/disk/outcomes.js';
 import type { ProtocolEvent } from '../../protocol/events.js';
 import type { Status } from '../../protocol/status.js';
-import type { LinkId, Lsn } from '../../protocol/types.js';
+import type { LinkId, Lsn, Nonce } from '../../protocol/types.js';
 import { CopyReceiver } from './copy-receiver.js';
 import { CopySender } from './copy-sender.js';
 import { Disk, type DiskSite } from './disk.js';
@@ -34,6 +34,8 @@ export const NO_DISKS: SiteDisks = { list: [], life: 1, bytesPerSecondMax: Infin
 
 export interface DisksOptions {
   readonly vm: string;
+  /** Of this side. */
+  readonly nonce: Nonce;
   readonly site: SiteDisks;
   readonly post: (event: ProtocolEvent) => void;
   readonly logger: Logger;
@@ -155,16 +157,16 @@ export class Disks {
   }
 
   /** The images are told whose they are; what is done by that right waits until they know. */
-  statusChanged({ role, phase, epoch }: Status): void {
-    if (this.disks.length === 0 || epoch === 0) return;
-    const isOwner = role === 'primary' && phase !== 'founding' && phase !== 'claiming';
-    const state = isOwner ? 'owner' : role === 'backup' && phase === 'armed' ? 'backup' : null;
-    if (state === null) return;
+  statusChanged(status: Status): void {
+    const { epoch, peer } = status;
+    const state = imageState(status);
+    if (this.disks.length === 0 || epoch === 0 || state === null) return;
     const key = `${state} ${String(epoch)}`;
     if (key === this.written) return;
     this.written = key;
+    const isOwner = state !== 'backup';
     if (isOwner) for (const disk of this.disks) disk.own(false);
-    this.write(state, epoch).then(() => {
+    this.write(state, epoch, isOwner ? null : peer).then(() => {
       if (isOwner && key === this.written) for (const disk of this.disks) disk.own(true);
     }, this.options.fail);
   }
@@ -239,18 +241,18 @@ export class Disks {
     for (const disk of this.disks) disk.prepare(true);
     await receiver.run(socket);
     this.life = receiver.life;
-    await this.write('copy', 0);
+    await this.write('copy', 0, null);
   }
 
   /** What was in the images is of no use from here on, and they say so before it goes. */
   private async clear(): Promise<void> {
-    await this.write('incomplete', 0);
+    await this.write('incomplete', 0, null);
     for (const { image } of this.disks) await image.clear();
   }
 
-  private async write(state: ImageRecord['state'], epoch: number): Promise<void> {
-    const { vm, site, head } = this.options;
-    const record: ImageRecord = { version: 1, vm, state, life: this.life, epoch, position: head() };
+  private async write(state: ImageRecord['state'], epoch: number, of: Nonce | null): Promise<void> {
+    const { vm, nonce: side, site, head } = this.options;
+    const record: ImageRecord = { version: 1, vm, state, life: this.life, epoch, side, of, position: head() };
     await Promise.all(site.list.map((disk) => disk.record.write(record)));
   }
 
@@ -263,6 +265,13 @@ export class Disks {
       this.options.post({ type: 'copyProgress', attempt, bytes });
     };
   }
+}
+
+/** What this side's images are by its status; null: nothing new. */
+function imageState({ role, phase }: Status): 'alone' | 'owner' | 'backup' | null {
+  if (role === 'backup') return phase === 'armed' ? 'backup' : null;
+  if (role !== 'primary' || phase === 'founding' || phase === 'claiming') return null;
+  return phase === 'protected' || phase === 'handingOver' ? 'owner' : 'alone';
 }
 
 function copyStatus({ mover, startedAt }: Copy): CopyStatus {
