@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ColdStart } from '../../sidecar/protocol/config.js';
 import type { Incarnation } from './incarnation.js';
 import type { World } from './world.js';
 import { HOSTS } from './world.js';
@@ -42,13 +43,25 @@ export class Controller {
 
   #coldRestart(): void {
     const { store } = this.#world;
-    const host = this.#freeHost('');
+    const host = this.#hostToStartOn();
     if (host === null || !store.up) return;
     this.#world.judge.coldRestart();
     this.#world.newLife();
     this.#world.count('cold restarts');
     const { epoch } = store;
-    this.#world.start(host, epoch === null ? { kind: 'found' } : { kind: 'refound', expectEpoch: epoch });
+    const how: ColdStart = epoch === null ? { kind: 'found' } : { kind: 'refound', expectEpoch: epoch };
+    this.#world.safety.coldStart(this.#world.start(host, how));
+  }
+
+  /** A disk is where its newest image is: nobody insists on an older one here. */
+  #hostToStartOn(): string | null {
+    const wanted = this.#world.hasDisk ? this.#world.hostOfDisk : null;
+    if (wanted === null) return this.#freeHost('');
+    return this.#isFree(wanted) ? wanted : null;
+  }
+
+  #isFree(host: string): boolean {
+    return this.#world.hostUp(host) && !this.#world.isHostFrozen(host);
   }
 
   #protect(owner: Incarnation): void {
@@ -71,9 +84,7 @@ export class Controller {
   }
 
   #freeHost(not: string): string | null {
-    const free = HOSTS.filter(
-      (host) => host !== not && this.#world.hostUp(host) && !this.#world.isHostFrozen(host),
-    );
+    const free = HOSTS.filter((host) => host !== not && this.#isFree(host));
     return free.length === 0 ? null : this.#world.random.pick(free);
   }
 }

@@ -7,7 +7,10 @@ import type { Status } from '../../sidecar/protocol/status.js';
 import type { Sidecar } from '../../sidecar/protocol/sidecar.js';
 import type { Connection, Endpoint, Message } from './network.js';
 import type { LogEvent, Output } from './machine.js';
-import { Machine } from './machine.js';
+import { GuestDisk, type GuestRequest } from './guest-disk.js';
+import { LIFE_REQUESTS } from './disk-image.js';
+import { Machine, REQUEST_EVERY } from './machine.js';
+import { SimDisk } from './sim-disk.js';
 import type { World } from './world.js';
 
 const STEP_MS = 10;
@@ -19,6 +22,9 @@ const RING_BYTES = 1_000;
 const PIECE_MS = 200;
 /** Longest time in which a clone point that nobody wants is told and undone, ms. */
 const UNWANTED_POINT_MS = 30;
+/** A guest comes to rest in this time, or is not cloned. */
+const REST_MS = 300;
+const REST_LOOK_MS = 2;
 
 type EngineState = 'recording' | 'waiting' | 'replaying' | 'live' | 'failed' | 'off';
 
@@ -65,7 +71,9 @@ export class Incarnation implements Endpoint {
   slow = 1;
   /** Takes up what its engine does, and neither ticks nor what sockets hold. */
   deaf = false;
-  machine = new Machine();
+  machine: Machine;
+  /** Null: this VM has none. */
+  readonly disk: SimDisk | null;
   state: EngineState;
 
   readonly #rate: number;
@@ -87,6 +95,11 @@ export class Incarnation implements Endpoint {
   /** The newest connection that this side has dialled: only its log reaches the ring. */
   #dialled = 0;
   #unwantedSince: number | null = null;
+  /** A clone point, until the sidecar has seen it. */
+  #pointUntold: Extract<ProtocolEvent, { type: 'clonePoint' }> | null = null;
+  /** It answers the disk's requests, and does nothing else. */
+  #comesToRest = false;
+  #nbdAt = 0;
   // ring
   readonly #log: LogEvent[] = [];
   #produced = 12;
@@ -112,16 +125,24 @@ export class Incarnation implements Endpoint {
     this.#rate = world.random.between(0.97, 1.03);
     this.#offset = world.random.between(0, 1e6);
     this.state = coldStart === null ? 'waiting' : 'recording';
+    this.disk = world.hasDisk ? new SimDisk(this, world.imageOf(host)) : null;
+    this.machine = new Machine(this.#guestDisk());
     const config: SidecarConfig = {
       vm: 'vm',
       nonce: this.nonce,
       identity: { engine: 'model', logVersion: 1, qemuVersion: '10', deviceHash: 'd' },
       coldStart,
       ringBytes: RING_BYTES,
-      disks: 0,
+      disks: world.hasDisk ? 1 : 0,
       limits: world.limits,
     };
     this.core = new world.product.Sidecar(config);
+  }
+
+  /** A guest that starts finds what is in the image. */
+  #guestDisk(): GuestDisk | null {
+    if (this.disk === null) return null;
+    return new GuestDisk(this.life * LIFE_REQUESTS, this.disk.image.cells);
   }
 
   start(): void {
@@ -255,6 +276,8 @@ export class Incarnation implements Endpoint {
       else connection.close(side);
     }
     this.#links.clear();
+    this.disk?.killed(silent);
+    if (silent) this.disk?.image.crash(this.world.diskRandom);
     this.world.trace(`${this.name} is dead${silent ? ' with its host' : ''}`);
   }
 
@@ -292,9 +315,11 @@ export class Incarnation implements Endpoint {
         return;
       case 'receiveClone':
         this.#receiving = this.#links.get(effect.link)?.connection ?? null;
+        this.disk?.receive();
         return;
       case 'logFrom':
         this.#bytes = effect.lsn;
+        this.disk?.follow();
         return;
       case 'retain':
         this.#retain = effect.on;
@@ -307,6 +332,7 @@ export class Incarnation implements Endpoint {
         return;
       case 'promote':
         this.#promote = true;
+        this.disk?.promote();
         return;
       case 'release':
         this.#release(effect);
@@ -315,10 +341,17 @@ export class Incarnation implements Endpoint {
         while ((this.#queue[0]?.index ?? Infinity) <= effect.through) this.#queue.shift();
         return;
       case 'diskAnswer':
+        this.disk?.answer(effect.id);
+        return;
       case 'diskOutcome':
+        this.disk?.learn(effect);
+        return;
       case 'copyDisks':
+        this.disk?.copyTo(effect.attempt, this.#peerAt(effect.link));
+        return;
       case 'endCopy':
-        throw new Error(`${effect.type}, and the VM of this model has no disks`);
+        this.disk?.endCopy();
+        return;
       case 'ingress':
       case 'announce':
         return; // inputs come from inside the model
@@ -338,6 +371,7 @@ export class Incarnation implements Endpoint {
   #statusChanged(status: Status): void {
     const before = this.status;
     this.status = status;
+    this.disk?.statusChanged(status);
     this.world.statusChanged(this, before);
   }
 
@@ -423,7 +457,7 @@ export class Incarnation implements Endpoint {
       this.hand({ type: 'frame', link, frame: message.frame });
       return;
     }
-    if (link !== this.#dialled || this.target === null) return; // not of the peer: never into the ring
+    if (message.kind !== 'log' || link !== this.#dialled || this.target === null) return; // not of the peer: never into the ring
     if (message.from !== this.#bytes) {
       this.world.violated(`${this.name} got log from ${message.from}, has ${this.#bytes}`);
       return;
@@ -487,6 +521,10 @@ export class Incarnation implements Endpoint {
   #recordStep(): void {
     this.#judgeRetain();
     if (this.stuck || this.#pipeFull) return;
+    if (this.#comesToRest) {
+      if (this.disk?.done !== null) this.#record(0);
+      return;
+    }
     const { random } = this.world;
     if (!random.chance(this.world.bursts)) {
       this.#record(random.uint32());
@@ -522,11 +560,17 @@ export class Incarnation implements Endpoint {
   #record(input: number): boolean {
     if (this.#ringFull) return false;
     const bytes = this.world.random.int(4, EVENT_BYTES_MAX);
-    const event = { from: this.#produced, to: this.#produced + bytes, input };
+    const done = this.disk?.done ?? null;
+    const event = {
+      from: this.#produced,
+      to: this.#produced + bytes,
+      input: this.world.resting && input % REQUEST_EVERY === 1 ? input + 1 : input,
+      ...(done === null ? {} : { done }),
+    };
     this.#log.push(event);
     this.#produced = event.to;
     if (this.#log.length > 2_000) this.#log.splice(0, 1_000);
-    const output = this.machine.take(event);
+    const output = this.#react(event);
     this.#engineTells(() => {
       this.#observeLive();
     });
@@ -539,13 +583,36 @@ export class Incarnation implements Endpoint {
     if (this.stuck || this.#pipeFull) return;
     const next = this.#log.find((event) => event.from === this.machine.lsn);
     if (next !== undefined && next.to <= this.#bytes) {
-      const output = this.machine.take(next);
+      if (next.done !== undefined && this.disk?.answerTo(next.done) === null) return; // as QEMU waits for its own disk
+      const output = this.#react(next);
       while ((this.#log[0]?.to ?? Infinity) <= this.machine.lsn) this.#log.shift();
       this.#handEngine({ type: 'consumed', lsn: next.to });
       if (output !== null) this.#emit(output);
       return;
     }
     if (this.#promote) this.#goLive();
+  }
+
+  /** The guest takes up an event; what it asks of its disk goes to the sidecar. */
+  #react(event: LogEvent): Output | null {
+    const { done } = event;
+    const answer = done === undefined ? null : (this.disk?.answerTo(done) ?? null);
+    if (done !== undefined) this.disk?.taken(done);
+    const { output, request } = this.machine.take(event, answer);
+    if (request !== null) this.#ask(request);
+    return output;
+  }
+
+  /** By the disk's socket: in order, a little later. A clone point that lies before it is known first. */
+  #ask(request: GuestRequest): void {
+    const { schedule, diskRandom } = this.world;
+    this.#nbdAt = Math.max(this.#nbdAt, schedule.now + diskRandom.between(0, 1));
+    schedule.after(this.#nbdAt - schedule.now, () => {
+      this.arrives(() => {
+        this.#observePoint();
+        this.disk?.arrived(request);
+      });
+    });
   }
 
   #goLive(): void {
@@ -580,8 +647,7 @@ export class Incarnation implements Endpoint {
       this.#engineTells(() => {
         if (this.dead) return;
         this.#inPipe -= 1;
-        const recording = this.state === 'recording' || this.state === 'live';
-        const head = recording ? this.#produced : this.machine.lsn;
+        const { head } = this;
         this.#observeLive();
         this.#queue.push({ index, output, head });
         this.#handle({ type: 'output', index, bytes: output.bytes, hash: output.hash, head });
@@ -619,7 +685,7 @@ export class Incarnation implements Endpoint {
 
   #startClone(attempt: number, link: number): void {
     const open = this.#links.get(link);
-    const peer = open === undefined ? null : this.world.otherEnd(this, open.connection);
+    const peer = this.#peerAt(link);
     this.#clones.push({ attempt, connection: open?.connection ?? null, peer, aborted: false, bytes: 0 });
     if (this.#clones.length === 1) this.#migrate();
   }
@@ -638,8 +704,24 @@ export class Incarnation implements Endpoint {
       if (clone.aborted && random.chance(0.5)) this.#cloneOver(clone, 'cancelled');
       else if (random.chance(this.world.cloneFailures) || this.#ringFull) {
         this.#cloneOver(clone, 'the guest did not come to rest');
-      } else this.#stream(clone, this.#point(clone.attempt), this.world.cloneExtraMs);
+      } else this.#rest(clone, REST_MS);
     });
+  }
+
+  /** No request to a disk is under way at a clone point. */
+  #rest(clone: Clone, leftMs: number): void {
+    if (this.dead) return;
+    const isAtRest = (this.machine.disk?.pending.size ?? 0) === 0;
+    this.#comesToRest = !isAtRest && leftMs > 0;
+    if (isAtRest) {
+      this.#stream(clone, this.#point(clone.attempt), this.world.cloneExtraMs);
+    } else if (leftMs <= 0) {
+      this.#cloneOver(clone, 'the guest did not come to rest');
+    } else {
+      this.world.schedule.after(REST_LOOK_MS, () => {
+        this.#rest(clone, leftMs - REST_LOOK_MS);
+      });
+    }
   }
 
   /** The engine does this, whatever its sidecar has wanted since. */
@@ -648,10 +730,20 @@ export class Incarnation implements Endpoint {
     const frames = this.#frames;
     this.#retain = true;
     this.#reclaimed = lsn;
+    this.#pointUntold = { type: 'clonePoint', attempt, lsn, frames };
     this.world.schedule.after(this.world.random.between(0, 5), () => {
-      this.#handEngine({ type: 'clonePoint', attempt, lsn, frames });
+      this.#engineTells(() => {
+        this.#observePoint();
+      });
     });
     return this.machine.clone();
+  }
+
+  #observePoint(): void {
+    const point = this.#pointUntold;
+    if (point === null) return;
+    this.#pointUntold = null;
+    this.#handle(point);
   }
 
   /** Its memory, piece by piece; a stream that hangs moves no more, and ends only when it is given up. */
@@ -723,6 +815,17 @@ export class Incarnation implements Endpoint {
   /** This side has that connection. */
   holds(connection: Connection): boolean {
     return [...this.#links.values()].some((open) => open.connection === connection);
+  }
+
+  /** Where its log stands: what it writes next, or takes up. */
+  get head(): number {
+    const isRecording = this.state === 'recording' || this.state === 'live';
+    return isRecording ? this.#produced : this.machine.lsn;
+  }
+
+  #peerAt(link: number): Incarnation | null {
+    const open = this.#links.get(link);
+    return open === undefined ? null : this.world.otherEnd(this, open.connection);
   }
 
   /** Outputs waiting in the I/O side. */

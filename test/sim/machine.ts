@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Answer, GuestDisk, GuestRequest } from './guest-disk.js';
+
 /**
  * A guest as an abstract machine. All that happens to it are inputs; its state is the hash chain over them. An
  * input may lead to an output, whose content is the state: two machines that had the same inputs make the same
@@ -8,6 +10,8 @@ export interface LogEvent {
   readonly from: number;
   readonly to: number;
   readonly input: number;
+  /** The disk request that is answered with this; how, each side knows by its own disk. */
+  readonly done?: number;
 }
 
 /** What the world sees. The position is where the log stood when it was made. */
@@ -17,9 +21,19 @@ export interface Output {
   readonly bytes: number;
   /** Position of the output before this one in the same history; 0: there is none. */
   readonly previous: number;
+  /** Newest request by cell of the disk that was flushed when it was made. */
+  readonly flushed: readonly number[];
+}
+
+/** What an event led to. */
+export interface Reaction {
+  readonly output: Output | null;
+  readonly request: GuestRequest | null;
 }
 
 const OUTPUT_EVERY = 3;
+/** Inputs of which one leads to a disk request. */
+export const REQUEST_EVERY = 5;
 const OUTPUT_BYTES_MIN = 42;
 const OUTPUT_BYTES_SPREAD = 129;
 
@@ -32,7 +46,11 @@ export class Machine {
   readonly made: Map<number, string>;
   diverged = false;
 
-  constructor(lsn = 12, state = 1, lastOutput = 0, made = new Map<number, string>()) {
+  /** Null: this VM has no disk. */
+  readonly disk: GuestDisk | null;
+
+  constructor(disk: GuestDisk | null, lsn = 12, state = 1, lastOutput = 0, made = new Map<number, string>()) {
+    this.disk = disk;
     this.lsn = lsn;
     this.#state = state;
     this.#lastOutput = lastOutput;
@@ -40,17 +58,38 @@ export class Machine {
   }
 
   clone(): Machine {
-    return new Machine(this.lsn, this.#state, this.#lastOutput, new Map(this.made));
+    return new Machine(
+      this.disk?.clone() ?? null,
+      this.lsn,
+      this.#state,
+      this.#lastOutput,
+      new Map(this.made),
+    );
   }
 
-  /** Takes up one event. Returns the output that it leads to, if any. */
-  take(event: LogEvent): Output | null {
+  /** Takes up one event. `answer`: of the request that is done by it. */
+  take(event: LogEvent, answer: Answer | null = null): Reaction {
     this.#state = mix(this.#state ^ event.input, event.to);
     this.lsn = event.to;
+    if (event.done !== undefined && answer !== null) this.#hear(event.done, answer);
+    const isRequest = event.input % REQUEST_EVERY === 1;
+    const request = isRequest ? (this.disk?.ask(this.#state) ?? null) : null;
+    return { output: this.#output(event), request };
+  }
+
+  /** How its request came out is an input of the guest like any other. */
+  #hear(done: number, answer: Answer): void {
+    this.disk?.take(done, answer, this.diverged);
+    for (const part of [answer.error, ...answer.found])
+      this.#state = mix(this.#state ^ (part % 2 ** 31), done);
+  }
+
+  #output(event: LogEvent): Output | null {
     if (event.input % OUTPUT_EVERY !== 0) return null;
     const hash = this.#state.toString(16).padStart(32, '0');
     const bytes = OUTPUT_BYTES_MIN + (this.#state % OUTPUT_BYTES_SPREAD);
-    const output = { lsn: event.to, hash, bytes, previous: this.#lastOutput };
+    const flushed = this.disk?.flushed ?? [];
+    const output = { lsn: event.to, hash, bytes, previous: this.#lastOutput, flushed };
     this.#lastOutput = event.to;
     this.made.set(output.lsn, output.hash);
     return output;

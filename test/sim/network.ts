@@ -13,7 +13,15 @@ export type Message =
       readonly to: number;
       readonly end: boolean;
       readonly events: readonly LogEvent[];
-    };
+    }
+  | { readonly kind: 'copy'; readonly what: CopyPart };
+
+/** Of the connection by which a new backup gets the disk's image. */
+export type CopyPart =
+  | { readonly type: 'block'; readonly block: number; readonly values: readonly number[] }
+  | { readonly type: 'want'; readonly block: number }
+  | { readonly type: 'end' }
+  | { readonly type: 'whole' };
 
 /** One end of a connection. */
 export interface Endpoint {

@@ -2,6 +2,7 @@
 import type { Phase } from '../../sidecar/protocol/status.js';
 import { Controller } from './controller.js';
 import { Faults } from './faults.js';
+import type { Incarnation } from './incarnation.js';
 import type { Product } from './product.js';
 import { Violation } from './safety.js';
 import { weather } from './weather.js';
@@ -15,6 +16,11 @@ const OWNS: ReadonlySet<string> = new Set<Phase>([
   'protected',
   'handingOver',
 ]);
+/** Of the seeds, those in which the VM has a disk. */
+const DISK_EVERY = 2;
+/** Runs with a disk in which requests fail, and how many of them. */
+const DISK_ERRORS = [0.3, 0.1] as const;
+const REST_MS = 3_000;
 const LIVENESS_MS = 9_000;
 /** A clone that replays slowly has this much more time, and one of a large guest as much as it takes, twice. */
 const SLOW_MS = 5_000;
@@ -43,10 +49,11 @@ export function runSeed(
   seed: number,
   trace: ((line: string) => void) | null = null,
 ): Outcome {
-  const world = new World(product, seed, trace);
+  const world = new World(product, seed, trace, seed % DISK_EVERY === 0);
   try {
     safetyPhase(world);
     livenessPhase(world);
+    restPhase(world);
     return { seed, violation: null, counts: world.counts };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -64,6 +71,7 @@ function safetyPhase(world: World): void {
   new Controller(world);
   weather(world);
   world.bursts = BURSTS;
+  if (world.diskRandom.chance(DISK_ERRORS[0])) world.diskErrors = DISK_ERRORS[1];
   if (random.chance(SLOW_REPLAY)) {
     const replay = random.between(...SLOW_REPLAY_SPEED);
     world.speed = { replay, catchUp: replay };
@@ -111,6 +119,31 @@ function livenessPhase(world: World): void {
   }
   const state = world.alive.map((one) => `${one.name} ${one.status?.phase ?? '?'}`).join(', ');
   world.violated(`no protected VM ${dueMs + helped * LIVENESS_MS} ms after all faults ended: ${state}`);
+}
+
+/** The guest leaves its disk alone: soon both images are the same. */
+function restPhase(world: World): void {
+  if (!world.hasDisk || world.hadDivergence) return;
+  const until = world.schedule.now + REST_MS;
+  world.resting = true;
+  for (;;) {
+    runUntil(world, world.schedule.now + 50);
+    const [one, other] = world.alive;
+    if (one !== undefined && other !== undefined && world.isProtected && isAtRest(one, other)) {
+      world.safety.equalAtRest(one, other);
+      world.count('images compared');
+      return;
+    }
+    if (world.schedule.now > until) world.violated('the disks do not come to rest');
+  }
+}
+
+/** Nothing is under way, and both have asked the same so far. */
+function isAtRest(one: Incarnation, other: Incarnation): boolean {
+  const isIdle = [one, other].every(
+    ({ machine, disk }) => machine.disk?.pending.size === 0 && disk?.desk.isIdle === true,
+  );
+  return isIdle && one.machine.disk?.last === other.machine.disk?.last;
 }
 
 /**

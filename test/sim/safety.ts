@@ -3,6 +3,7 @@ import type { Effect, ReleaseLimit } from '../../sidecar/protocol/effects.js';
 import { DIGEST_BYTES } from '../../sidecar/protocol/primary/digest-queue.js';
 import type { Frame } from '../../sidecar/protocol/frames.js';
 import type { EndReason } from '../../sidecar/protocol/reasons.js';
+import { writerOf } from './disk-image.js';
 import type { Incarnation } from './incarnation.js';
 import type { Output } from './machine.js';
 
@@ -22,6 +23,8 @@ export class Safety {
   #newest: Output | null = null;
   /** Winner of each epoch of this life. */
   #wins = new Map<number, string>();
+  /** Newest request by cell of the disk that the world has seen flushed. It outlives lives. */
+  #flushed: readonly number[] = [];
   #latestWin: { readonly epoch: number; readonly nonce: string } | null = null;
   readonly #acked = new Map<string, { primary: string; lsn: number }>();
   readonly #digests = new Map<string, Set<string>>();
@@ -47,6 +50,38 @@ export class Safety {
     if (before !== undefined && before !== nonce) throw new Violation(`epoch ${epoch} has two winners`);
     this.#wins.set(epoch, nonce);
     if (this.#latestWin === null || epoch >= this.#latestWin.epoch) this.#latestWin = { epoch, nonce };
+  }
+
+  /** Obligation 11: what was flushed when something was seen is in the image that a VM starts from. */
+  coldStart(who: Incarnation): void {
+    const cells = who.disk?.image.cells ?? [];
+    if (who.world.hadDivergence) return;
+    cells.forEach((value, cell) => {
+      const wanted = this.#flushed[cell] ?? 0;
+      if (writerOf(value) >= wanted) return;
+      throw new Violation(
+        `${who.name} starts from an image with request ${writerOf(value)} in cell ${cell}: ${wanted} was flushed there`,
+      );
+    });
+  }
+
+  /** Obligation 12: an image is changed by its VM's owner, or as a primary has told. */
+  writesByOwnRight(who: Incarnation): void {
+    if (who.target !== null && !this.#won.has(who.nonce)) {
+      throw new Violation(`${who.name} writes by its own right, and has not won`);
+    }
+    if (who.disk?.image.record?.side !== who.nonce) {
+      throw new Violation(`${who.name} writes to an image that knows another owner`);
+    }
+  }
+
+  /** Obligation 13: at rest both images are equal. */
+  equalAtRest(one: Incarnation, other: Incarnation): void {
+    const [cells, others] = [one.disk?.image.cells ?? [], other.disk?.image.cells ?? []];
+    const at = cells.findIndex((value, cell) => value !== others[cell]);
+    if (at < 0) return;
+    const writers = `${writerOf(cells[at] ?? 0)} and ${writerOf(others[at] ?? 0)}`;
+    throw new Violation(`the images of ${one.name} and ${other.name} differ in cell ${at}: ${writers}`);
   }
 
   /** The store has told this incarnation that it has won. */
@@ -113,6 +148,7 @@ export class Safety {
       );
     }
     this.#seen.set(output.lsn, output.hash);
+    this.#flushed = output.flushed.map((request, cell) => Math.max(request, this.#flushed[cell] ?? 0));
     if (this.#newest === null || output.lsn > this.#newest.lsn) this.#newest = output;
   }
 

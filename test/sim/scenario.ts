@@ -23,7 +23,7 @@ export class Scenario {
   /** An owner without a backup. `durable`: the store keeps all it has answered. */
   static async alone(durable = false): Promise<Scenario> {
     const product = await loadProduct(originalFolder());
-    const scenario = new Scenario(new World(product, 1, null, durable));
+    const scenario = new Scenario(new World(product, 1, null, false, durable));
     scenario.until(scenario.primary, 'alone');
     return scenario;
   }

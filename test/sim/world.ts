@@ -5,6 +5,7 @@ import type { LeaseRequest } from '../../sidecar/protocol/lease/messages.js';
 import type { Limits } from '../../sidecar/protocol/limits.js';
 import type { Phase, Status } from '../../sidecar/protocol/status.js';
 import { Incarnation } from './incarnation.js';
+import { HostImage } from './disk-image.js';
 import { Judge } from './judge.js';
 import { SIM_LIMITS } from './limits.js';
 import type { Output } from './machine.js';
@@ -19,6 +20,7 @@ import { Store } from './store.js';
 export const HOSTS = ['h1', 'h2', 'h3'] as const;
 export const STORE_HOST = 'store';
 
+const DISK_SEED = 0x0d15c;
 /** Longest time in which a peer may still be lost for something that is over. */
 const AFTERMATH_MS = 600;
 
@@ -40,6 +42,10 @@ export interface Ambush {
 export class World {
   readonly product: Product;
   readonly random: Prng;
+  /** Of all that has to do with disks: a VM without one runs as if there were none. */
+  readonly diskRandom: Prng;
+  readonly hasDisk: boolean;
+  readonly #images = new Map<string, HostImage>();
   readonly schedule = new Schedule();
   readonly network: Network;
   readonly store: Store;
@@ -54,6 +60,12 @@ export class World {
   incarnations: Incarnation[] = [];
   life = 0;
   cloneFailures = 0;
+  /** Share of a primary's disk requests that fail. */
+  diskErrors = 0;
+  /** Guests ask nothing of their disks any more. */
+  resting = false;
+  /** Some guest was made to differ from its log: nobody knows what its disk must hold. */
+  hadDivergence = false;
   /** How fast replay is, recording at full speed is 1: at ease, and when it is behind. */
   speed = { replay: 1.25, catchUp: 3 };
   /** Added to the time that each clone takes, while its stream moves. */
@@ -72,9 +84,17 @@ export class World {
   readonly #lives = new Map<string, number>();
   #names = 0;
 
-  constructor(product: Product, seed: number, trace: ((line: string) => void) | null, durable?: boolean) {
+  constructor(
+    product: Product,
+    seed: number,
+    trace: ((line: string) => void) | null,
+    hasDisk: boolean,
+    durable?: boolean,
+  ) {
     this.product = product;
     this.random = new Prng(seed);
+    this.diskRandom = new Prng(seed ^ DISK_SEED);
+    this.hasDisk = hasDisk;
     this.network = new Network(this.schedule, this.random);
     this.limits = product.makeLimits(SIM_LIMITS);
     this.#trace = trace;
@@ -147,6 +167,18 @@ export class World {
     this.trace(`${name} starts as ${what}, nonce ${one.nonce.slice(0, 6)}`);
     one.start();
     return one;
+  }
+
+  imageOf(host: string): HostImage {
+    const found = this.#images.get(host) ?? new HostImage();
+    this.#images.set(host, found);
+    return found;
+  }
+
+  /** The host whose image is the disk; null: none has ever been used. */
+  get hostOfDisk(): string | null {
+    const images = HOSTS.map((host) => ({ host, record: this.imageOf(host).record }));
+    return this.product.disk.byAge(images)[0]?.host ?? null;
   }
 
   newLife(): void {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which of a disk's images is the disk. Pure. */
+import type { Status } from '../status.js';
 
 /**
  * `incomplete`: being copied, of no use alone. `copy`: whole, and never protected. `backup`: of the epoch's backup. `owner`:
@@ -16,6 +17,13 @@ export interface ImageAge {
   readonly side: string;
   /** Of a backup: nonce of the primary that it was copied from. Null: none. */
   readonly of: string | null;
+}
+
+/** What a side's images are by its status; null: nothing new. */
+export function imageState({ role, phase }: Status): 'alone' | 'owner' | 'backup' | null {
+  if (role === 'backup') return phase === 'armed' ? 'backup' : null;
+  if (role !== 'primary' || phase === 'founding' || phase === 'claiming') return null;
+  return phase === 'protected' || phase === 'handingOver' ? 'owner' : 'alone';
 }
 
 export interface HostImage {

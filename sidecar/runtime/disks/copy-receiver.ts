@@ -23,12 +23,12 @@ export class CopyReceiver {
   constructor(private readonly disks: readonly Disk[]) {
     this.targets = disks.map((disk, index) => {
       const target = new CopyTarget(disk.image.bytes);
-      disk.incoming = {
+      disk.receives({
         target,
         want: (block) => {
           this.want(index, block);
         },
-      };
+      });
       return target;
     });
   }
@@ -55,8 +55,7 @@ export class CopyReceiver {
       if (error !== 0) throw new CopyError(`${image.path} cannot be flushed: error ${String(error)}`);
     }
     for (const disk of this.disks) {
-      disk.incoming = null;
-      disk.retry();
+      disk.receives(null);
     }
   }
 

@@ -54,13 +54,13 @@ export class CopySender {
     this.throttle = new Throttle(options.bytesPerSecondMax);
     this.sources = disks.map((disk, index) => {
       const source = new CopySource(disk.image.bytes);
-      disk.outgoing = {
+      disk.sends({
         source,
         save: (block) => {
           this.save(index, block);
         },
         isFull: () => this.savedBytes > SAVED_BYTES_MAX,
-      };
+      });
       return source;
     });
   }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * One disk: its QEMU's requests on the one hand, its image on the other, and between them what a request waits for. A
- * primary's is carried out in its turn, and the backup is told how it came out before QEMU hears of it. A backup's waits
- * until that is known, and is then carried out alike; from the promotion on, what is not known is carried out as well.
+ * One disk: its QEMU's requests on the one hand, its image on the other, and between them the desk that knows what a request
+ * waits for (protocol/disk/desk.ts). The core is told how each came out, and QEMU is answered when it says so.
  */
 import type { Image } from '../../io/disk/image.js';
 import type { NbdRequest } from '../../io/nbd/requests.js';
 import { NbdServer } from '../../io/nbd/server.js';
 import type { CopySource } from '../../protocol/disk/copy-source.js';
 import type { CopyTarget } from '../../protocol/disk/copy-target.js';
-import { RequestOrder } from '../../protocol/disk/order.js';
-import { KnownOutcomes, type NumberedOutcome } from '../../protocol/disk/outcomes.js';
-import { isMutation, type DiskOutcome, type DiskRequest } from '../../protocol/disk/request.js';
+import { DiskDesk, type DeskStart } from '../../protocol/disk/desk.js';
+import type { NumberedOutcome } from '../../protocol/disk/outcomes.js';
+import type { DiskOutcome } from '../../protocol/disk/request.js';
 
 export interface DiskSite {
   /** Name of QEMU's node and of the export. */
@@ -44,34 +43,19 @@ export interface Incoming {
   readonly want: (block: number) => void;
 }
 
-/** `free`: no backup knows of the requests. `lead`: one does. `follow`: as one. `promoted`: not any more. */
-type Part = 'free' | 'lead' | 'follow' | 'promoted';
-
-interface Entry {
+interface Entry extends NbdRequest {
   readonly id: number;
-  readonly k: number;
-  readonly request: DiskRequest;
-  readonly data: Buffer;
-  /** Nothing that came before it is in its way. */
-  isNext: boolean;
-  /** How the primary's came out; null: not known, or nobody's but ours. */
-  told: DiskOutcome | null;
 }
 
 const FINE: DiskOutcome = { error: 0, written: 0 };
 
 export class Disk {
   private server: Pick<NbdServer, 'answer' | 'close'> | null = null;
-  private part: Part = 'free';
-  private count = 0;
-  private known = new KnownOutcomes();
-  private readonly order = new RequestOrder();
-  private readonly waiting = new Map<number, Entry>();
+  private readonly desk = new DiskDesk();
+  private readonly entries = new Map<number, Entry>();
   private readonly answers = new Map<number, { readonly error: number; readonly data: Buffer | null }>();
-  private isOwned = false;
-  private isPrepared = true;
-  outgoing: Outgoing | null = null;
-  incoming: Incoming | null = null;
+  private outgoing: Outgoing | null = null;
+  private incoming: Incoming | null = null;
 
   constructor(
     readonly site: DiskSite,
@@ -105,50 +89,54 @@ export class Disk {
 
   /** The image bears this side's name as its owner: it may be changed by right of that. */
   own(isOwned: boolean): void {
-    this.isOwned = isOwned;
+    this.desk.own(isOwned);
     this.retry();
   }
 
   /** Primary, at the clone point: the next request is the first. */
   lead(): void {
-    this.part = 'lead';
-    this.count = 0;
+    this.desk.lead();
   }
 
   /** Primary: there is no backup any more. */
   free(): void {
-    this.part = 'free';
-    this.outgoing = null;
-    this.retry();
+    this.desk.free();
+    this.sends(null);
   }
 
   /** Backup: the next request is the first after the clone point. */
   follow(): void {
-    this.part = 'follow';
-    this.count = 0;
-    this.known = new KnownOutcomes();
+    this.desk.follow();
   }
 
   /** Backup: until its old contents are gone, nothing touches the image. */
   prepare(isPrepared: boolean): void {
-    this.isPrepared = isPrepared;
+    this.desk.prepare(isPrepared);
     this.retry();
   }
 
-  /** Primary: nothing has to be saved any more. */
-  saved(): void {
-    this.outgoing = null;
-    this.retry();
+  /** Null: nothing has to be saved any more. */
+  sends(outgoing: Outgoing | null): void {
+    this.outgoing = outgoing;
+    this.desk.outgoing = outgoing;
+    if (outgoing === null) this.retry();
+  }
+
+  /** Null: all of it is here. */
+  receives(incoming: Incoming | null): void {
+    this.incoming = incoming;
+    this.desk.incoming = incoming?.target ?? null;
+    if (incoming === null) this.retry();
   }
 
   /** Backup: no outcome comes any more. */
   promote(): void {
-    this.part = 'promoted';
+    this.desk.promote();
     this.retry();
   }
 
   learn(outcome: NumberedOutcome): void {
-    this.known.learn(outcome);
+    this.desk.learn(outcome);
     this.retry();
   }
 
@@ -161,68 +149,36 @@ export class Disk {
 
   /** Looks again at what waits. */
   retry(): void {
-    for (const entry of [...this.waiting.values()]) this.tryStart(entry);
+    const { starts, saves, wants } = this.desk.work();
+    for (const block of saves) this.outgoing?.save(block);
+    for (const block of wants) this.incoming?.want(block);
+    for (const start of starts) this.begin(start);
   }
 
   close(): void {
     this.server?.close();
-    this.waiting.clear();
+    this.desk.clear();
     this.image.close();
   }
 
   /** `id` names the request in its answer. */
-  readonly take = (id: number, { request, data }: NbdRequest): void => {
+  readonly take = (id: number, request: NbdRequest): void => {
     this.hooks.onRequest();
-    const isCounted = this.part !== 'free';
-    if (isCounted) this.count += 1;
-    const isNext = this.order.add(id, request);
-    const entry: Entry = { id, k: isCounted ? this.count : 0, request, data, isNext, told: null };
-    this.waiting.set(id, entry);
-    this.tryStart(entry);
+    this.entries.set(id, { ...request, id });
+    this.desk.take(id, request.request);
+    this.retry();
   };
 
-  private tryStart(entry: Entry): void {
-    if (!this.waiting.has(entry.id) || !this.mayStart(entry)) return;
-    this.waiting.delete(entry.id);
-    this.carryOut(entry).then(
-      () => undefined,
-      (error: unknown) => {
-        this.hooks.onGone((error as Error).message);
-      },
-    );
+  private begin({ id, told }: DeskStart): void {
+    const entry = this.entries.get(id);
+    if (entry === undefined) return;
+    this.entries.delete(id);
+    this.carryOut(entry, told).catch((error: unknown) => {
+      this.hooks.onGone((error as Error).message);
+    });
   }
 
-  private mayStart(entry: Entry): boolean {
-    if (!entry.isNext || !this.isPrepared) return false;
-    if (this.part === 'follow' || this.part === 'promoted') entry.told ??= this.known.take(entry.k);
-    if (entry.told === null && this.part === 'follow') return false;
-    const isByOwnRight = entry.told === null;
-    if (isByOwnRight && !this.isOwned && entry.request.kind !== 'read') return false;
-    return this.isHere(entry) && this.isSaved(entry);
-  }
-
-  /** What the request touches has come in. */
-  private isHere({ request, told }: Entry): boolean {
-    if (this.incoming === null) return true;
-    const { target, want } = this.incoming;
-    // One that failed covers nothing, whatever it wanted to.
-    const isWhole = told === null || told.error === 0;
-    const { absent, isFree } = target.before(isWhole ? request : { ...request, kind: 'read' });
-    for (const block of absent) want(block);
-    return isFree;
-  }
-
-  /** What the request changes has gone out. */
-  private isSaved({ request }: Entry): boolean {
-    if (this.outgoing === null || !isMutation(request)) return true;
-    const { source, save, isFull } = this.outgoing;
-    const { unread, isFree } = source.before(request);
-    for (const block of unread) save(block);
-    return isFree && !isFull();
-  }
-
-  private async carryOut(entry: Entry): Promise<void> {
-    const { told } = entry;
+  private async carryOut(entry: Entry, told: DiskOutcome | null): Promise<void> {
     const { outcome, data } =
       told !== null && told.error !== 0 ? await this.failAlike(entry, told) : await this.execute(entry);
     if (told !== null && told.error === 0 && outcome.error !== 0) {
@@ -230,15 +186,9 @@ export class Disk {
       return; // no answer that differs from the primary's
     }
     this.answers.set(entry.id, { error: outcome.error, data });
-    for (const id of this.order.finish(entry.id)) this.isNext(id);
-    this.hooks.onDone(entry.id, this.part === 'lead' ? entry.k : 0, outcome);
-  }
-
-  private isNext(id: number): void {
-    const entry = this.waiting.get(id);
-    if (entry === undefined) return;
-    entry.isNext = true;
-    this.tryStart(entry);
+    const k = this.desk.finish(entry.id);
+    this.retry();
+    this.hooks.onDone(entry.id, k, outcome);
   }
 
   private async execute({ request, data }: Entry): Promise<{ outcome: DiskOutcome; data: Buffer | null }> {

@@ -8,6 +8,7 @@ import type { Logger } from 'winston';
 import type { Image } from '../../io/disk/image.js';
 import type { ImageRecord, RecordFile } from '../../io/disk/record.js';
 import type { SidecarStatus } from '../../observe/status-schema.js';
+import { imageState } from '../../protocol/disk/newest.js';
 import type { NumberedOutcome } from '../../protocol/disk/outcomes.js';
 import type { ProtocolEvent } from '../../protocol/events.js';
 import type { Status } from '../../protocol/status.js';
@@ -233,7 +234,7 @@ export class Disks {
     if (this.sender !== sender) return;
     this.sender = null;
     this.copy = null;
-    for (const disk of this.disks) disk.saved();
+    for (const disk of this.disks) disk.sends(null);
   }
 
   private async takeIn(receiver: CopyReceiver): Promise<void> {
@@ -265,13 +266,6 @@ export class Disks {
       this.options.post({ type: 'copyProgress', attempt, bytes });
     };
   }
-}
-
-/** What this side's images are by its status; null: nothing new. */
-function imageState({ role, phase }: Status): 'alone' | 'owner' | 'backup' | null {
-  if (role === 'backup') return phase === 'armed' ? 'backup' : null;
-  if (role !== 'primary' || phase === 'founding' || phase === 'claiming') return null;
-  return phase === 'protected' || phase === 'handingOver' ? 'owner' : 'alone';
 }
 
 function copyStatus({ mover, startedAt }: Copy): CopyStatus {
