@@ -165,7 +165,7 @@ static void open_disk(struct writer *w, const char *path)
         exit(1);
 }
 
-/* Nobody knows what each of the writes has taken from the buffer; both images must have the same. */
+/* Nobody knows what each write has taken from the buffer; both images must have the same. */
 static void rewrite_forever(uint64_t *words, volatile struct disk_counts *counts)
 {
     uint64_t value = 1;
