@@ -15,7 +15,7 @@ import { buildSecret } from './resources/secret.js';
 import { buildService, sameService } from './resources/service.js';
 import { buildVmi } from './resources/vmi.js';
 import type { Sides } from './sides.js';
-import type { StoreAccess } from './store.js';
+import type { StoreOf } from './store.js';
 import type { Caches } from './world.js';
 
 /** Own writes of one kind: the VM is not looked at again before its informer shows what came back. */
@@ -47,7 +47,7 @@ export interface ActPorts {
   readonly sides: Pick<Sides, 'order'>;
   readonly leases: Pick<Leases, 'remove'>;
   readonly authority: Authority;
-  readonly storeOf: (ftvm: StoredFtvm) => Promise<StoreAccess>;
+  readonly storeOf: StoreOf;
   readonly wallClock: () => Date;
 }
 

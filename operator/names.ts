@@ -24,9 +24,18 @@ export const ANNOTATIONS = {
   pausedReconcile: `${GROUP}/paused-reconcile`,
   /** On a VMI: the role as which it was started. */
   startedAs: `${GROUP}/started-as`,
+  /** On a VMI and its pod: the scheduler that the pod is for; in its own place stands nobody's name (GUARD_SCHEDULER). */
+  scheduler: `${GROUP}/scheduler`,
   /** On a VMI and its pod: the NetworkAttachmentDefinition of the network for the logging channel. */
   loggingNetwork: `${GROUP}/logging-network`,
 } as const;
+
+/**
+ * The scheduler of our VMIs, which nobody is. The webhook puts the right one in its place with all that makes the pod a
+ * side: a launcher pod that it has not seen (its configuration is gone) finds no node, and starts no guest without a sidecar.
+ */
+export const GUARD_SCHEDULER = `${GROUP}-without-webhook`.replaceAll('.', '-');
+export const DEFAULT_SCHEDULER = 'default-scheduler';
 
 /** Labels of the pods of the lease store that comes with the installation, in whatever namespace that is. */
 export const STORE_POD_LABELS = {

@@ -25,8 +25,8 @@ import type { Metrics } from './metrics.js';
 import { FIELD_MANAGER, LABELS, MANAGED_BY } from './names.js';
 import { Reconciler } from './reconcile.js';
 import { Sides } from './sides.js';
-import { storeReader } from './store.js';
-import { World } from './world.js';
+import { keptStore, storeReader } from './store.js';
+import { secretsOf, World } from './world.js';
 
 export interface OperatorOptions {
   readonly api: Api;
@@ -109,7 +109,8 @@ export class Operator {
       services: new Expectations<Service>({ informer: services, time }),
     };
     const caches = { ftvms, vmis, pods, nodes, secrets, services };
-    const storeOf = storeReader({ client, namespace, defaultName: options.storeSecret });
+    const named = storeReader({ client, namespace, defaultName: options.storeSecret });
+    const storeOf = keptStore(named, (ftvm) => secretsOf(ftvm, caches));
     this.#sides = new Sides(
       {
         time,

@@ -182,6 +182,21 @@ describe('the status of a VM', () => {
     expect(sameStatus(before, { ...after, epoch: 3 })).to.equal(false);
   });
 
+  it('of a side whose pod KubeVirt cannot make: stalled, in the words of the API server', () => {
+    const message = 'exceeded quota: pods, requested: pods=1, used: pods=4, limited: pods=4';
+    const refused = { type: 'Synchronized', status: 'False', reason: 'FailedCreate', message };
+    const { vmi } = armed;
+    const waiting = sampleSide(BACKUP, {
+      pod: null,
+      vmi: vmi && { ...vmi, status: { phase: 'Pending', conditions: [refused] } },
+    });
+    const status = told([alone, waiting]);
+    const stalled = conditionOf(status, 'Stalled');
+    expect([stalled?.status, stalled?.reason]).to.deep.equal(['True', 'PodRefused']);
+    expect(stalled?.message).to.equal(`db-0002 gets no pod: ${message}`);
+    expect(conditionOf(status, 'Protected')?.message).to.include(message);
+  });
+
   it('counts attempts that fail, and forgets them with a new epoch', () => {
     const ended = { ...armed, vmi: null, pod: null, status: sampleStatus({ stage: 'ended', nonce: 'B' }) };
     const failed = told([alone, { ...ended, vmi: armed.vmi }]);

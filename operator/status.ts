@@ -208,6 +208,10 @@ function stallOf(facts: Facts): Verdict | null {
     const message = sentenceSaid(trouble.message, MESSAGE_CHARACTERS_MAX);
     return { status: 'True', reason: wordSaid(trouble.reason, 'SidecarTrouble'), message };
   }
+  const refused = views.map(refusedPod).find((one) => one !== null);
+  if (refused !== undefined) {
+    return { status: 'True', reason: 'PodRefused', message: sentenceSaid(refused, MESSAGE_CHARACTERS_MAX) };
+  }
   const failures = observation.ftvm.status?.retry?.failures ?? 0;
   if (STALLING.has(row.reason) || (row.reason === 'BackingOff' && failures >= FAILURES_UNTIL_STALLED)) {
     return {
@@ -251,8 +255,20 @@ function coldStartWords(observation: Observation, { views }: Decision): string {
   );
 }
 
+/** What KubeVirt says of a pod that it cannot make: a quota, pod security, a network that is not there. */
+function refusedPod({ side, vmi, pod }: SideView): string | null {
+  if (pod !== null) return null;
+  const made = vmi?.status?.conditions?.find(({ type }) => type === 'Synchronized');
+  return made?.status === 'False'
+    ? `${side.vmi} gets no pod: ${made.message ?? 'KubeVirt does not say why'}`
+    : null;
+}
+
 /** What stands in the way of one side. */
-function complaints({ side, kind, status, pod }: SideView): string[] {
+function complaints(view: SideView): string[] {
+  const { side, kind, status, pod } = view;
+  const refused = refusedPod(view);
+  if (refused !== null) return [refused];
   const own = status?.trouble ? [`${side.vmi}: ${status.trouble.message}`] : [];
   if (kind === 'unschedulable') return [...own, `${side.vmi} finds no node: ${schedulerWords(pod)}`];
   return [...own, ...waitingWords(side, pod)];

@@ -3,7 +3,14 @@ import { expect } from 'chai';
 import { base64 } from './api/base64.js';
 import type { Secret } from './api/objects.js';
 import type { Stored } from './kit/object.js';
-import { leaseOptionsOf, NoStoreError, parseStore, storeReader, StoreSecretError } from './store.js';
+import {
+  keptStore,
+  leaseOptionsOf,
+  NoStoreError,
+  parseStore,
+  storeReader,
+  StoreSecretError,
+} from './store.js';
 import { sampleFtvm } from './test/samples.js';
 
 describe('the Secret of the lease store', () => {
@@ -77,5 +84,35 @@ describe('the Secret of the lease store', () => {
       expect(senseless).to.be.instanceOf(StoreSecretError);
       expect(senseless).to.not.be.instanceOf(NoStoreError);
     });
+  });
+});
+
+describe('the lease store of a VM that runs', () => {
+  const started = { host: 'a', port: 6379, password: 'old', keyPrefix: 'k:' };
+  const secretWith = (text: string): Secret => ({
+    metadata: { name: 's' },
+    data: { 'sidecar.json': base64(text) },
+  });
+  const side = secretWith(JSON.stringify({ vm: 'db', store: started }));
+  const kept = (named: typeof started, secrets: readonly Secret[]) =>
+    keptStore(
+      () => Promise.resolve(named),
+      () => secrets,
+    )(sampleFtvm());
+
+  it('stays the one that its sides were started with, whatever its Secret names by now', async () => {
+    for (const change of [{ host: 'b' }, { port: 6380 }, { keyPrefix: 'other:' }])
+      expect(await kept({ ...started, ...change }, [side]), JSON.stringify(change)).to.deep.equal(started);
+  });
+
+  it('has its new password taken', async () => {
+    const named = { ...started, password: 'new' };
+    expect(await kept(named, [side])).to.deep.equal(named);
+  });
+
+  it('is what the Secret names for one that has no side, or whose sides’ Secrets say nothing', async () => {
+    const named = { ...started, host: 'b' };
+    for (const secrets of [[], [secretWith('{')], [secretWith('{}')]])
+      expect(await kept(named, secrets)).to.deep.equal(named);
   });
 });

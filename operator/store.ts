@@ -4,8 +4,8 @@
  * The operator reads it from the API, the install check from files that it is mounted as: by one schema.
  */
 import { z } from 'zod';
-import type { LeaseOptions } from '../sidecar/io/lease/redis.js';
-import { fromBase64 } from './api/base64.js';
+import { LEASE_DEFAULTS, type LeaseOptions } from '../sidecar/io/lease/redis.js';
+import { fromBase64, textOf } from './api/base64.js';
 import type { StoredFtvm } from './api/ftvm.js';
 import type { Secret } from './api/objects.js';
 import { SECRETS } from './api/resources.js';
@@ -80,6 +80,8 @@ export function storeOfSecret(name: string, { data = {} }: Secret): StoreAccess 
   return parseStore(`Secret ${name} of the lease store`, Object.fromEntries(texts));
 }
 
+export type StoreOf = (ftvm: StoredFtvm) => Promise<StoreAccess>;
+
 export interface StoreSecrets {
   readonly client: Pick<ObjectClient, 'find'>;
   readonly namespace: string;
@@ -92,12 +94,45 @@ export interface StoreSecrets {
  * It throws NoStoreError where there is no Secret, StoreSecretError where it makes no sense, ApiError when it can't be read.
  */
 export const storeReader =
-  ({ client, namespace, defaultName }: StoreSecrets) =>
-  async ({ spec }: StoredFtvm): Promise<StoreAccess> => {
+  ({ client, namespace, defaultName }: StoreSecrets): StoreOf =>
+  async ({ spec }) => {
     const name = spec.store.secretName ?? defaultName;
     const secret = await client.find<Secret>(SECRETS, { name, namespace });
     if (secret !== null) return storeOfSecret(name, secret);
     throw new NoStoreError(
       `there is no Secret ${name} in namespace ${namespace}: make it with host, port, username and password of the lease store`,
     );
+  };
+
+const inUseSchema = z.looseObject({
+  store: z.looseObject({ host: text, port: z.number(), keyPrefix: text.optional() }),
+});
+
+/** The store that a side was started with, from its own Secret; null when that says none. */
+function storeInUse(secret: Secret): StoreAccess | null {
+  try {
+    const parsed = inUseSchema.safeParse(JSON.parse(textOf(secret, 'sidecar.json')));
+    return parsed.success ? (parsed.data.store as unknown as StoreAccess) : null;
+  } catch {
+    return null; // not as we wrote it
+  }
+}
+
+const isSame = (one: StoreAccess, other: StoreAccess): boolean =>
+  one.host === other.host &&
+  one.port === other.port &&
+  (one.keyPrefix ?? LEASE_DEFAULTS.keyPrefix) === (other.keyPrefix ?? LEASE_DEFAULTS.keyPrefix);
+
+/**
+ * A VM keeps the store that its sides were started with, whatever the Secret says by now: two sides with two stores would
+ * both call themselves protected, and nobody could win. A new password of the same store is taken.
+ */
+export const keptStore =
+  (read: StoreOf, secretsOf: (ftvm: StoredFtvm) => readonly Secret[]): StoreOf =>
+  async (ftvm) => {
+    const [started] = secretsOf(ftvm)
+      .map(storeInUse)
+      .filter((one) => one !== null);
+    const named = await read(ftvm);
+    return started === undefined || isSame(started, named) ? named : started;
   };

@@ -9,7 +9,7 @@ import { keyOf, type KubeObject, type Stored } from './kit/object.js';
 import { ANNOTATIONS, LABELS, vmIdOf } from './names.js';
 import type { LeaseView, Observation, RawSide } from './observe.js';
 import type { Leases } from './leases.js';
-import { NoStoreError, type StoreAccess } from './store.js';
+import { NoStoreError, type StoreOf } from './store.js';
 import type { Sides } from './sides.js';
 
 /** A cache of one kind, as an informer has it. */
@@ -32,7 +32,7 @@ export interface WorldPorts {
   readonly sides: Pick<Sides, 'follow' | 'keepOnly' | 'look'>;
   readonly leases: Pick<Leases, 'peek'>;
   /** The store of this VM. @throws Error that says which Secret is not as it must be */
-  readonly storeOf: (ftvm: StoredFtvm) => Promise<StoreAccess>;
+  readonly storeOf: StoreOf;
   /** The API server itself: caches may be late, and what they do not show need not be gone. */
   readonly live: Pick<ObjectClient, 'find'>;
   readonly wallClock: () => Date;
@@ -48,6 +48,13 @@ const belongsTo = (object: KubeObject, { metadata }: StoredFtvm): boolean =>
 /** Of an earlier VM of the same name: its owner is gone, and so will it be. */
 const ownedBy = ({ metadata }: KubeObject, ftvm: StoredFtvm): boolean =>
   (metadata.ownerReferences ?? []).some(({ uid }) => uid === ftvm.metadata.uid);
+
+/** Of its sides. */
+export const secretsOf = (
+  ftvm: StoredFtvm,
+  { secrets }: Pick<Caches, 'secrets'>,
+): readonly Stored<Secret>[] =>
+  secrets.list().filter((secret) => belongsTo(secret, ftvm) && ownedBy(secret, ftvm));
 
 /** The kubelet of a node is heard. A node that is not there any more is none. */
 function isReady(node: Node | undefined): boolean {
@@ -97,9 +104,7 @@ export class World {
     const lease = mustAsk(ftvm, sides)
       ? await this.#lease(ftvm)
       : ({ kind: 'unknown', reason: 'not asked' } as const);
-    const secrets = caches.secrets
-      .list()
-      .filter((secret) => belongsTo(secret, ftvm) && ownedBy(secret, ftvm));
+    const secrets = secretsOf(ftvm, caches);
     return { kind: 'seen', observation: { ftvm, sides, secrets, lease, now: wallClock() } };
   }
 

@@ -19,6 +19,26 @@ describe('the VMI of a side', () => {
     expect(specOf().evictionStrategy).to.equal('External');
   });
 
+  it('has no room for more memory or processors, which KubeVirt would keep for hot-plug', () => {
+    expect(specOf().domain.memory).to.deep.equal({ guest: '256Mi', maxGuest: '256Mi' });
+    const { domain } = MASQUERADE;
+    const requests = { memory: '2Gi' };
+    const asked = specOf({ ...MASQUERADE, domain: { ...domain, memory: {}, resources: { requests } } });
+    expect(asked.domain.memory).to.deep.equal({ guest: '2Gi', maxGuest: '2Gi' });
+  });
+
+  it('finds no node unless the webhook has seen its pod: its scheduler is nobody, the right one is kept aside', () => {
+    const schedulers = (template: VmiSpec) => {
+      const { spec, metadata } = buildVmi(sampleFtvm({ template }), PRIMARY);
+      return [(spec as VmiSpec).schedulerName, metadata.annotations?.['lockstep.dev/scheduler']];
+    };
+    expect(schedulers(MASQUERADE)).to.deep.equal(['lockstep-dev-without-webhook', 'default-scheduler']);
+    expect(schedulers({ ...MASQUERADE, schedulerName: 'own' })).to.deep.equal([
+      'lockstep-dev-without-webhook',
+      'own',
+    ]);
+  });
+
   it('outlives the taints of a node that is not heard, without a time limit', () => {
     const timed = { key: 'node.kubernetes.io/unreachable', operator: 'Exists', tolerationSeconds: 5 };
     const own = { key: 'own', operator: 'Exists' };
@@ -142,7 +162,7 @@ describe('the VMI of a side', () => {
   it('has one vCPU, however many CPUs it asks its node for', () => {
     const resources = { requests: { cpu: '4' }, limits: { cpu: '4' } };
     const { domain } = specOf({ ...MASQUERADE, domain: { ...MASQUERADE.domain, resources } });
-    expect(domain.cpu).to.deep.equal({ cores: 1, sockets: 1, threads: 1 });
+    expect(domain.cpu).to.deep.equal({ cores: 1, sockets: 1, threads: 1, maxSockets: 1 });
     expect(domain.resources).to.deep.equal(resources);
   });
 
@@ -178,6 +198,7 @@ describe('the VMI of a side', () => {
     const { annotations } = buildVmi(ftvm, PRIMARY).metadata;
     expect(annotations).to.deep.equal({
       'lockstep.dev/started-as': 'primary',
+      'lockstep.dev/scheduler': 'default-scheduler',
       'lockstep.dev/logging-network': 'ft/log',
     });
   });

@@ -5,7 +5,16 @@
  */
 import type { StoredFtvm, Side, VmiInterface, VmiSpec } from '../api/ftvm.js';
 import type { Vmi } from '../api/objects.js';
-import { ANNOTATIONS, firmwareUuidOf, LABELS, macOf, MANAGED_BY, STORE_POD_LABELS } from '../names.js';
+import {
+  ANNOTATIONS,
+  DEFAULT_SCHEDULER,
+  firmwareUuidOf,
+  GUARD_SCHEDULER,
+  LABELS,
+  macOf,
+  MANAGED_BY,
+  STORE_POD_LABELS,
+} from '../names.js';
 import { ownerOf } from './owner.js';
 
 const HOSTNAME_TOPOLOGY = 'kubernetes.io/hostname';
@@ -84,9 +93,16 @@ function annotationsOf({ spec }: StoredFtvm, side: Side): Record<string, string>
   return {
     ...own,
     [ANNOTATIONS.startedAs]: side.role,
+    [ANNOTATIONS.scheduler]: spec.template.spec.schedulerName ?? DEFAULT_SCHEDULER,
     // Not what Multus reads: KubeVirt writes that of its own pods, and the webhook adds to it.
     ...(logging === undefined ? {} : { [ANNOTATIONS.loggingNetwork]: logging }),
   };
+}
+
+/** With its upper limit: from 1 GiB on KubeVirt keeps room for four times as much, by way of a NUMA node. */
+function memoryOf({ memory, resources }: VmiSpec['domain']): NonNullable<VmiSpec['domain']['memory']> {
+  const guest = memory?.guest ?? (resources?.requests as Record<string, string> | undefined)?.['memory'];
+  return { ...memory, ...(guest === undefined ? {} : { guest, maxGuest: guest }) };
 }
 
 export function buildVmi(ftvm: StoredFtvm, side: Side): Vmi {
@@ -97,6 +113,7 @@ export function buildVmi(ftvm: StoredFtvm, side: Side): Vmi {
   const built: VmiSpec = {
     ...spec,
     hostname: spec.hostname ?? name,
+    schedulerName: GUARD_SCHEDULER,
     // Any deletion would otherwise press the power button: an input that is in no log.
     terminationGracePeriodSeconds: 0,
     // A drain is the operator's business; the cluster's default is often LiveMigrate.
@@ -106,8 +123,9 @@ export function buildVmi(ftvm: StoredFtvm, side: Side): Vmi {
     nodeSelector: { ...spec.nodeSelector, ...placement.nodeSelector },
     domain: {
       ...domain,
-      // Said, because KubeVirt would make sockets of the CPUs that resources ask for.
-      cpu: { ...domain.cpu, cores: 1, sockets: 1, threads: 1 },
+      // Said, because KubeVirt would make sockets of the CPUs that resources ask for, and keep room for more.
+      cpu: { ...domain.cpu, cores: 1, sockets: 1, threads: 1, maxSockets: 1 },
+      memory: memoryOf(domain),
       firmware: { ...domain.firmware, uuid: domain.firmware?.uuid ?? firmwareUuidOf(uid) },
       devices: {
         ...domain.devices,

@@ -123,6 +123,13 @@ describe('what is added to a launcher pod', () => {
       expect(text).to.not.include(word);
   });
 
+  it('gives it the scheduler that it is for: until then it finds no node', () => {
+    const annotations = { ...POD.metadata.annotations, 'lockstep.dev/scheduler': 'own' };
+    const guarded = { ...POD, metadata: { ...POD.metadata, annotations } };
+    const pod = apply(guarded, patchFor(guarded, SETTINGS)) as { spec: { schedulerName?: string } };
+    expect(pod.spec.schedulerName).to.equal('own');
+  });
+
   it('changes nothing the second time', () => {
     expect(patchFor(made, SETTINGS)).to.deep.equal([]);
   });

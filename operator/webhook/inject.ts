@@ -141,6 +141,12 @@ function loggingNetwork(annotations: Readonly<Record<string, string>> = {}): Pat
   return [{ op: 'add', path: `/metadata/annotations/${pointer(NETWORKS_ANNOTATION)}`, value }];
 }
 
+/** Now that it is a side it may have a node. */
+function scheduler(annotations: Readonly<Record<string, string>> = {}): PatchStep[] {
+  const name = annotations[ANNOTATIONS.scheduler];
+  return name === undefined ? [] : [{ op: 'add', path: '/spec/schedulerName', value: name }];
+}
+
 /** @throws InjectError, NetworksError */
 export function patchFor(pod: LauncherPod, settings: InjectSettings): PatchStep[] {
   const { spec, metadata } = pod;
@@ -168,5 +174,6 @@ export function patchFor(pod: LauncherPod, settings: InjectSettings): PatchStep[
     ...append('/spec/containers', spec.containers, [sidecarContainer(settings)]),
     ...append('/spec/readinessGates', spec.readinessGates, [{ conditionType: LIVE_GATE }]),
     ...loggingNetwork(metadata.annotations),
+    ...scheduler(metadata.annotations),
   ];
 }

@@ -63,6 +63,10 @@ export const MACHINE: readonly Rule[] = [
   ),
   absent('spec.domain.launchSecurity', 'encrypted memory cannot be cloned: leave launchSecurity out'),
 
+  absent(
+    'spec.domain.clock.timezone',
+    'the machine’s clock is UTC, as QEMU’s replay wants it: leave timezone out, and set it in the guest',
+  ),
   rule(
     'spec.domain.clock.timer.hpet',
     'the HPET computes its timers anew in a clone: leave hpet out, or set present: false',

@@ -57,6 +57,7 @@ export const REFUSED: readonly (readonly [change: Json, field: string, words: Re
   [domain({ cpu: { realtime: {} } }), 'spec.domain.cpu.realtime', /realtime/],
   [domain({ ioThreads: { supplementalPoolThreadCount: 2 } }), 'spec.domain.ioThreads', /order of their own/],
   [domain({ ioThreadsPolicy: 'auto' }), 'spec.domain.ioThreadsPolicy', /order of their own/],
+  [domain({ clock: { timezone: 'Europe/Berlin' } }), 'spec.domain.clock.timezone', /in the guest/],
   [domain({ memory: undefined }), 'spec.domain.memory.guest', /whole MiB/],
   [domain({ memory: { guest: '1000k' } }), 'spec.domain.memory.guest', /whole MiB/],
   [domain({ memory: { hugepages: { pageSize: '2Mi' } } }), 'spec.domain.memory.hugepages', /huge pages/],

@@ -42,6 +42,8 @@ describe('the first day', function () {
   const web = new TestVm({
     ...common,
     name: 'web',
+    // From 1 GiB on KubeVirt keeps room for hot-plug unless it is told not to.
+    memoryMiB: 1024,
     attachment: { kind: 'pod', ports: [GUEST_PORTS.redis] },
     nodeSelector: places.selector,
   });
