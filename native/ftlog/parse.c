@@ -125,7 +125,8 @@ static const struct layout warp = {
 struct kind {
     const char *name;
     const struct layout *layout;
-    uint32_t fixed_length; /* of the whole event when always the same, else 0 */
+    uint32_t
+        fixed_length; /* of the whole event when always the same, and any value is good; else 0 */
 };
 
 static const struct kind kinds[FTLOG_KIND_COUNT] = {
@@ -168,7 +169,7 @@ static const struct kind kinds[FTLOG_KIND_COUNT] = {
     [37] = {"checkpoint-init", &empty, 1},
     [38] = {"checkpoint-reset", &empty, 1},
     [FTLOG_KIND_END] = {"end", &empty, 1},
-    [FTLOG_KIND_WARP] = {"warp", &warp, 17},
+    [FTLOG_KIND_WARP] = {"warp", &warp, 0},
 };
 
 /* A position inside one event, and where to note its fields (NULL: nowhere). */

@@ -168,6 +168,8 @@ static void test_values_qemu_cannot_have_written(void)
     refused("05 00000001 0000000a", FTLOG_ERR_EVENT_FIELD);
     refused("05 00000002 00000002", FTLOG_ERR_EVENT_FIELD);
     refused("05 00000004 00000005", FTLOG_ERR_EVENT_FIELD);
+    refused("28 8000000000000000 0000000000000001", FTLOG_ERR_EVENT_FIELD);
+    refused("28 0000000000000001 ffffffffffffffff", FTLOG_ERR_EVENT_FIELD);
 }
 
 static void test_decoded_fields(void)
