@@ -14,14 +14,17 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { Context } from 'mocha';
 import { hostImage, hostOfDisks, refuseOldImages, type DiskSettings } from '../../cli/local/disks.js';
 import { LocalError } from '../../cli/local/errors.js';
 import type { HostLayout } from '../../cli/local/layout.js';
 import { readRecord } from '../../sidecar/io/disk/record.js';
+import { tellFailure } from './support/failure.js';
 import { orderGuest, tellGuest } from './support/guest.js';
-import { TestPair } from './support/pair.js';
+import { PATIENT, TestPair } from './support/pair.js';
 import { until } from './support/wait.js';
 
+const RERUN = 'npx mocha --timeout 600000 build/test/qemu/disks.test.js';
 const MIB = 1024 * 1024;
 const KILLS = 2;
 /** Of the guest's command: the first disk on each bus. */
@@ -46,7 +49,9 @@ describe('disks of a protected VM', function () {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'lockstep-disks-'));
   });
-  afterEach(async () => {
+  afterEach(async function (this: Context) {
+    const { currentTest: test } = this;
+    if (test?.state === 'failed' && pair !== null) await tellFailure(pair.pair.layout, test.title, RERUN);
     await pair?.down();
     pair = null;
     if (mounted !== null) execFileSync('umount', [mounted]);
@@ -111,7 +116,7 @@ describe('disks of a protected VM', function () {
 
   it('are copied while the guest writes, are there after each failover, and equal at rest', async () => {
     const machine = { model: 'small', disks: disks(), append: 'lockstep.load=disks' } as const;
-    const own = await TestPair.up('disks', { machine });
+    const own = await TestPair.up('disks', { machine, sidecarOverrides: PATIENT });
     pair = own;
     await goesOn(own);
     await own.protect();
@@ -140,7 +145,7 @@ describe('disks of a protected VM', function () {
 
   it('are equal also when the guest changes buffers whose large writes are under way', async () => {
     const machine = { model: 'small', disks: disks(), append: 'lockstep.load=race' } as const;
-    const own = await TestPair.up('disks', { machine });
+    const own = await TestPair.up('disks', { machine, sidecarOverrides: PATIENT });
     pair = own;
     await own.protect();
     for (const writer of WRITERS) await writesMore(own, writer);
@@ -158,7 +163,7 @@ describe('disks of a protected VM', function () {
     truncateSync(join(small, 'x'), disk.bytes);
     symlinkSync(join(small, 'x'), `${disk.image}.a`);
     const machine = { model: 'small' as const, disks: [disk], append: 'lockstep.load=disks' };
-    const own = await TestPair.up('disks', { machine });
+    const own = await TestPair.up('disks', { machine, sidecarOverrides: PATIENT });
     pair = own;
     await own.protect();
     const [primary, backup] = [await own.primary(), await own.backup()];
