@@ -19,6 +19,9 @@ export type LeaseView =
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'noStore'; readonly reason: string; readonly key: string };
 
+/** All that must be known was known without it. */
+export const NOT_ASKED: LeaseView = { kind: 'unknown', reason: 'not asked' };
+
 /** One side as the world shows it. */
 export interface RawSide {
   readonly side: Side;

@@ -3,12 +3,11 @@ import { expect } from 'chai';
 import type { FtvmStatus, StoredFtvm } from './api/ftvm.js';
 import { decideVm } from './decide.js';
 import { changesOf } from './events.js';
-import type { LeaseView, Observation, RawSide } from './observe.js';
+import { NOT_ASKED, type LeaseView, type Observation, type RawSide } from './observe.js';
 import { sameStatus, statusOf } from './status.js';
 import { BACKUP, PRIMARY, RECORD, sampleFtvm, sampleSide, sampleStatus } from './test/samples.js';
 
 const NOW = new Date('2030-01-01T00:00:07.890Z');
-const NOT_ASKED: LeaseView = { kind: 'unknown', reason: 'not asked' };
 
 interface Seen {
   readonly ftvm?: StoredFtvm;
@@ -180,6 +179,23 @@ describe('the status of a VM', () => {
     const after = statusOf(observation, decideVm(observation, 'db-000a'), null);
     expect(sameStatus(before, after)).to.equal(true);
     expect(sameStatus(before, { ...after, epoch: 3 })).to.equal(false);
+  });
+
+  it('of a backup that waits for the lease store: what it says of it, and nothing of a store that was not asked', () => {
+    const waiting = (lease: string | null) =>
+      sampleSide(BACKUP, {
+        status: sampleStatus({
+          role: 'backup',
+          phase: 'claiming',
+          nonce: 'B',
+          epoch: 2,
+          vmi: 'db-0002',
+          lease,
+        }),
+      });
+    const words = (lease: string | null) => conditionOf(told([waiting(lease)]), 'Protected')?.message ?? '';
+    expect(words('claim: it does not answer')).to.include('the lease store: claim: it does not answer');
+    expect(words(null)).to.not.include('lease store');
   });
 
   it('of a side whose pod KubeVirt cannot make: stalled, in the words of the API server', () => {

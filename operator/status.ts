@@ -7,7 +7,7 @@ import { conditionSet, type Verdict } from './kit/conditions.js';
 import { endOf, newEnds } from './ends.js';
 import { awayWords, placeWords, removalWords } from './farewell.js';
 import { ANNOTATIONS } from './names.js';
-import { nonceOf, type Observation, type SideView } from './observe.js';
+import { nonceOf, NOT_ASKED, type Observation, type SideView } from './observe.js';
 import { sentenceSaid, wholeSaid, wordSaid } from './said.js';
 
 /** Which conditions there are, in the order in which they are shown. Ready first: kstatus, Helm and GitOps rely on it. */
@@ -227,20 +227,28 @@ const failureReason = (failure: Error): string =>
   wordSaid('code' in failure && typeof failure.code === 'string' ? failure.code : undefined, 'ActionFailed');
 
 /** One sentence: what is so, what was said about it, and what to do where something can be done. */
-function sentenceOf({ decision, observation, lastEnd }: Facts): string {
+function sentenceOf(facts: Facts): string {
+  const { decision, observation, lastEnd } = facts;
   const { row, owner, views, deleting } = decision;
   if (deleting) return removalWords(decision, observation.lease);
   const said = owner?.status?.protection;
   const parts = [row.words];
   if (said?.reason !== undefined) parts.push(`the owner says: ${said.state ?? said.word}, ${said.reason}`);
-  if (owner?.status?.lease) parts.push(`the lease store: ${owner.status.lease}`);
-  if ('reason' in observation.lease && owner === null)
-    parts.push(`the lease store: ${observation.lease.reason}`);
+  const lease = leaseWords(facts);
+  if (lease !== null) parts.push(`the lease store: ${lease}`);
   for (const view of views) parts.push(...complaints(view));
   if (lastEnd !== undefined && tellsEnd(row.reason))
     parts.push(`${lastEnd.vmi} ended: ${lastEnd.reason}, ${lastEnd.message}`);
   if (row.reason === 'VmDown') parts.push(coldStartWords(observation, decision));
   return parts.join('; ');
+}
+
+/** What is wrong with it: as the owner says, or who is about to be; as the operator found, which asks only where it must. */
+function leaseWords({ decision: { owner, views }, observation: { lease } }: Facts): string | null {
+  const asked = owner === null ? views : [owner];
+  const said = asked.map(({ status }) => status?.lease ?? null).find((one) => one !== null);
+  if (said !== undefined) return said;
+  return owner === null && 'reason' in lease && lease !== NOT_ASKED ? lease.reason : null;
 }
 
 const tellsEnd = (reason: string): boolean =>

@@ -7,7 +7,7 @@ import { VMIS } from './api/resources.js';
 import type { ObjectClient } from './kit/apply.js';
 import { keyOf, type KubeObject, type Stored } from './kit/object.js';
 import { ANNOTATIONS, LABELS, vmIdOf } from './names.js';
-import type { LeaseView, Observation, RawSide } from './observe.js';
+import { NOT_ASKED, type LeaseView, type Observation, type RawSide } from './observe.js';
 import type { Leases } from './leases.js';
 import { NoStoreError, type StoreOf } from './store.js';
 import type { Sides } from './sides.js';
@@ -101,9 +101,7 @@ export class World {
     const sides = await Promise.all(cached.map((side) => this.#confirmed(ftvm, side)));
     sidecars.keepOnly(key, new Set(sides.flatMap(({ pod }) => (pod === null ? [] : [pod.metadata.uid]))));
     if (sides.some(({ asked }) => !asked)) return { kind: 'waiting' };
-    const lease = mustAsk(ftvm, sides)
-      ? await this.#lease(ftvm)
-      : ({ kind: 'unknown', reason: 'not asked' } as const);
+    const lease = mustAsk(ftvm, sides) ? await this.#lease(ftvm) : NOT_ASKED;
     const secrets = secretsOf(ftvm, caches);
     return { kind: 'seen', observation: { ftvm, sides, secrets, lease, now: wallClock() } };
   }
