@@ -13,11 +13,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <variant>
 #include <vector>
 
 #include "errors.h"
 #include "fd.h"
+#include "promise_worker.h"
 
 namespace lockstep
 {
@@ -121,67 +121,39 @@ Received ReceiveNow(int socket, size_t bytes_max)
     return received;
 }
 
-// Waits in a pool thread until the socket is readable, then takes what came. The time-out is
-// bounded by descriptors.ts.
-class Wait : public Napi::AsyncWorker
+// Waits until the socket is readable, then takes what came. The time-out is bounded by
+// descriptors.ts.
+class Wait : public PromiseWorker
 {
   public:
-    Wait(Napi::Env env, Fd socket, int timeout_ms)
-        : Napi::AsyncWorker(env, "lockstep-descriptors"),
-          promise_(Napi::Promise::Deferred::New(env)), socket_(std::move(socket)),
-          timeout_ms_(timeout_ms)
+    Wait(Napi::Env env, const Napi::Value &socket, int timeout_ms)
+        : PromiseWorker(env, "lockstep-descriptors", socket), timeout_ms_(timeout_ms)
     {
-    }
-    Napi::Promise Promise() const
-    {
-        return promise_.Promise();
     }
 
   protected:
-    // In the pool thread. Throws SystemError or CodedError.
+    // Throws SystemError or CodedError.
     virtual void Take(int socket) = 0;
-    virtual Napi::Value ToValue(Napi::Env env) = 0;
 
-    void Execute() override
+    void Work(int socket) final
     {
-        try {
-            pollfd polled{socket_.get(), POLLIN, 0};
-            const int ready = poll(&polled, 1, timeout_ms_);
-            if (ready == 0) {
-                throw SystemError("poll", ETIMEDOUT);
-            }
-            Take(socket_.get());
-        } catch (const SystemError &error) {
-            error_.emplace<SystemError>(error);
-        } catch (const CodedError &error) {
-            error_.emplace<CodedError>(error);
+        pollfd polled{socket, POLLIN, 0};
+        const int ready = poll(&polled, 1, timeout_ms_);
+        if (ready == 0) {
+            throw SystemError("poll", ETIMEDOUT);
         }
-    }
-
-    void OnOK() override
-    {
-        Napi::Env env = Env();
-        if (const auto *system = std::get_if<SystemError>(&error_)) {
-            promise_.Reject(ToJavaScript(env, *system).Value());
-        } else if (const auto *coded = std::get_if<CodedError>(&error_)) {
-            promise_.Reject(ToJavaScript(env, *coded).Value());
-        } else {
-            promise_.Resolve(ToValue(env));
-        }
+        Take(socket);
     }
 
   private:
-    Napi::Promise::Deferred promise_;
-    Fd socket_;
     int timeout_ms_;
-    std::variant<std::monostate, SystemError, CodedError> error_;
 };
 
 class Receive : public Wait
 {
   public:
-    Receive(Napi::Env env, Fd socket, int timeout_ms, size_t bytes_max)
-        : Wait(env, std::move(socket), timeout_ms), bytes_max_(bytes_max)
+    Receive(Napi::Env env, const Napi::Value &socket, int timeout_ms, size_t bytes_max)
+        : Wait(env, socket, timeout_ms), bytes_max_(bytes_max)
     {
     }
 
@@ -232,32 +204,17 @@ class Accept : public Wait
     Fd accepted_;
 };
 
-// A copy, so that a number closed and used again meanwhile is not waited for by mistake.
-Fd CopyOf(const Napi::Value &fd)
-{
-    Fd copy(fcntl(fd.As<Napi::Number>().Int32Value(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) {
-        throw SystemError("dup", errno);
-    }
-    return copy;
-}
-
-Napi::Value Start(Wait *wait)
-{
-    const Napi::Promise promise = wait->Promise();
-    wait->Queue();
-    return promise;
-}
-
 Napi::Value RecvFds(const Napi::CallbackInfo &info)
 {
-    return Start(new Receive(info.Env(), CopyOf(info[0]), info[2].As<Napi::Number>().Int32Value(),
-                             info[1].As<Napi::Number>().Uint32Value()));
+    auto *receive = new Receive(info.Env(), info[0], info[2].As<Napi::Number>().Int32Value(),
+                                info[1].As<Napi::Number>().Uint32Value());
+    return receive->Start();
 }
 
 Napi::Value AcceptUnix(const Napi::CallbackInfo &info)
 {
-    return Start(new Accept(info.Env(), CopyOf(info[0]), info[1].As<Napi::Number>().Int32Value()));
+    auto *accept = new Accept(info.Env(), info[0], info[1].As<Napi::Number>().Int32Value());
+    return accept->Start();
 }
 
 Napi::Value ListenUnix(const Napi::CallbackInfo &info)

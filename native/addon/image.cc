@@ -5,13 +5,12 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <optional>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "errors.h"
-#include "fd.h"
+#include "promise_worker.h"
 
 namespace lockstep
 {
@@ -72,59 +71,40 @@ Napi::Value ImageNextData(const Napi::CallbackInfo &info)
 }
 
 // Makes a range read as zeroes and gives its room back, in a pool thread.
-class Punch : public Napi::AsyncWorker
+class Punch : public PromiseWorker
 {
   public:
-    Punch(Napi::Env env, Fd file, off_t offset, off_t length)
-        : Napi::AsyncWorker(env, "lockstep-image"), promise_(Napi::Promise::Deferred::New(env)),
-          file_(std::move(file)), offset_(offset), length_(length)
+    Punch(Napi::Env env, const Napi::Value &file, off_t offset, off_t length)
+        : PromiseWorker(env, "lockstep-image", file), offset_(offset), length_(length)
     {
-    }
-    Napi::Promise Promise() const
-    {
-        return promise_.Promise();
     }
 
   protected:
-    void Execute() override
+    void Work(int file) override
     {
         int result;
         do {
-            result = fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_,
-                               length_);
+            result = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_, length_);
         } while (result != 0 && errno == EINTR);
         if (result != 0) {
-            error_.emplace("fallocate", errno);
+            throw SystemError("fallocate", errno);
         }
     }
 
-    void OnOK() override
+    Napi::Value ToValue(Napi::Env env) override
     {
-        if (error_) {
-            promise_.Reject(ToJavaScript(Env(), *error_).Value());
-        } else {
-            promise_.Resolve(Env().Undefined());
-        }
+        return env.Undefined();
     }
 
   private:
-    Napi::Promise::Deferred promise_;
-    Fd file_;
     off_t offset_;
     off_t length_;
-    std::optional<SystemError> error_;
 };
 
 Napi::Value ImagePunch(const Napi::CallbackInfo &info)
 {
-    Fd copy(fcntl(FdOf(info[0]), F_DUPFD_CLOEXEC, 0));
-    if (!copy) {
-        throw SystemError("dup", errno);
-    }
-    auto *punch = new Punch(info.Env(), std::move(copy), OffsetOf(info[1]), OffsetOf(info[2]));
-    const Napi::Promise promise = punch->Promise();
-    punch->Queue();
-    return promise;
+    auto *punch = new Punch(info.Env(), info[0], OffsetOf(info[1]), OffsetOf(info[2]));
+    return punch->Start();
 }
 
 } // namespace
