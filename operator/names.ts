@@ -34,7 +34,7 @@ export const ANNOTATIONS = {
  * The scheduler of our VMIs, which nobody is. The webhook puts the right one in its place with all that makes the pod a
  * side: a launcher pod that it has not seen (its configuration is gone) finds no node, and starts no guest without a sidecar.
  */
-export const GUARD_SCHEDULER = `${GROUP}-without-webhook`.replaceAll('.', '-');
+export const GUARD_SCHEDULER = 'lockstep-dev-without-webhook';
 export const DEFAULT_SCHEDULER = 'default-scheduler';
 
 /** Labels of the pods of the lease store that comes with the installation, in whatever namespace that is. */

@@ -130,9 +130,9 @@ const isSame = (one: StoreAccess, other: StoreAccess): boolean =>
 export const keptStore =
   (read: StoreOf, secretsOf: (ftvm: StoredFtvm) => readonly Secret[]): StoreOf =>
   async (ftvm) => {
-    const [started] = secretsOf(ftvm)
+    const started = secretsOf(ftvm)
       .map(storeInUse)
-      .filter((one) => one !== null);
+      .find((one) => one !== null);
     const named = await read(ftvm);
     return started === undefined || isSame(started, named) ? named : started;
   };

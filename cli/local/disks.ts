@@ -224,9 +224,10 @@ export function hostOfDisks(pair: Pair): HostLayout | null {
 /** @throws LocalError STATE when another host's image of a disk is newer */
 export function refuseOldImages(pair: Pair, host: HostLayout): void {
   for (const disk of pair.settings.machine.disks) {
-    const why = tooOld(imagesOf(pair, disk), host.name);
+    const images = imagesOf(pair, disk);
+    const why = tooOld(images, host.name);
     if (why === null) continue;
-    const newest = byAge(imagesOf(pair, disk))[0]?.host;
+    const newest = byAge(images)[0]?.host;
     const there =
       newest === undefined ? '' : `Start the VM on host ${newest}, which has the disk as it was last. `;
     throw new LocalError(

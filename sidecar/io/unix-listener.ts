@@ -9,18 +9,15 @@ import {
   shutdownSocket,
 } from '../../native/addon/index.js';
 
-/** Who finds no room in the queue is refused, and would have to try again. */
-const BACKLOG = 511;
-
 export class UnixListener {
   private isClosed = false;
 
   private constructor(private readonly fd: number) {}
 
-  /** What an earlier life left at `path` is replaced. @throws AddonError */
-  static open(path: string): UnixListener {
+  /** What an earlier life left at `path` is replaced. `backlog`: of listenUnix. @throws AddonError */
+  static open(path: string, backlog?: number): UnixListener {
     rmSync(path, { force: true });
-    return new UnixListener(listenUnix(path, BACKLOG));
+    return new UnixListener(listenUnix(path, backlog));
   }
 
   /** Waits for the next connection, which is the caller's to close; null: closed. @throws AddonError */

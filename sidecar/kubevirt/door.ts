@@ -3,18 +3,11 @@
  * The sidecar's side of the door (native/door, whose wire.h has the format): libvirt wants to start QEMU, and waits for
  * what this side says. One at a time.
  */
-import { closeSync, unlinkSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  acceptUnix,
-  AddonError,
-  FDS_MAX,
-  FDS_TIMEOUT_MS_MAX,
-  listenUnix,
-  recvFds,
-  shutdownSocket,
-} from '../../native/addon/index.js';
+import { FDS_MAX, recvFds } from '../../native/addon/index.js';
+import { UnixListener } from '../io/unix-listener.js';
 import type { StartAnswer, StartRequest } from './start.js';
 
 export interface DoorOptions {
@@ -173,34 +166,25 @@ async function serveOne(connection: number, { onRequest, onError }: DoorOptions)
   await say(connection, await answerTo(received, onRequest));
 }
 
+/** The next who comes, also after a while in which none could be taken; null: closed. */
+async function next(listener: UnixListener, { onError }: DoorOptions): Promise<number | null> {
+  for (;;) {
+    try {
+      return await listener.accept();
+    } catch (error) {
+      onError(error as Error);
+      await sleep(ACCEPT_PAUSE_MS);
+    }
+  }
+}
+
 /** Listens; a socket left there by an earlier life is replaced. @throws AddonError */
 export async function serveDoor(options: DoorOptions): Promise<{ close(): void }> {
-  try {
-    unlinkSync(options.path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  const listener = listenUnix(options.path);
-  let open = true;
+  const listener = UnixListener.open(options.path);
   const serve = async (): Promise<void> => {
-    while (open) {
-      const connection = await acceptUnix(listener, FDS_TIMEOUT_MS_MAX).catch(async (error: unknown) => {
-        const nobodyCame = error instanceof AddonError && error.code === 'FDS_TIMEOUT';
-        if (nobodyCame || !open) return null;
-        options.onError(error as Error);
-        await sleep(ACCEPT_PAUSE_MS);
-        return null;
-      });
-      if (connection !== null) await serveOne(connection, options);
-    }
+    for (let fd = await next(listener, options); fd !== null; fd = await next(listener, options))
+      await serveOne(fd, options);
   };
   serve().catch(options.onError);
-  return Promise.resolve({
-    close: () => {
-      if (!open) return;
-      open = false;
-      shutdownSocket(listener); // who waits in accept goes on
-      closeSync(listener);
-    },
-  });
+  return Promise.resolve(listener);
 }

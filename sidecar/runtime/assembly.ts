@@ -172,7 +172,7 @@ export class Assembly {
         this.account.released(left, ackedAfterMs);
       },
       onNicBroken: (error) => {
-        this.engineEnd.nicBroken(error);
+        this.engineEnd.socketBroken(error);
       },
       onTapBroken: this.fail,
     });
@@ -218,7 +218,7 @@ export class Assembly {
       },
       qemuPid: () => this.ring.snapshot().qemuPid,
       onBroken: (error) => {
-        this.engineEnd.nicBroken(error);
+        this.engineEnd.socketBroken(error);
       },
       fail: this.fail,
       links: this.links,

@@ -24,9 +24,9 @@ describe("QEMU's end", () => {
   it('after the guest switched itself off is no failure, also when its NIC broke first', () => {
     for (const isNicFirst of [true, false]) {
       const { end, told } = ending();
-      if (isNicFirst) end.nicBroken(RESET);
+      if (isNicFirst) end.socketBroken(RESET);
       end.event('SHUTDOWN', { guest: true, reason: 'guest-shutdown' });
-      if (!isNicFirst) end.nicBroken(RESET);
+      if (!isNicFirst) end.socketBroken(RESET);
       expect(told).to.deep.equal([]);
       end.monitorClosed(CLOSED);
       expect(told).to.deep.equal(['exited']);
@@ -37,7 +37,7 @@ describe("QEMU's end", () => {
     const { end, told } = ending();
     end.event('STOP', undefined);
     end.event('SHUTDOWN', { guest: false, reason: 'host-signal' });
-    end.nicBroken(RESET);
+    end.socketBroken(RESET);
     end.monitorClosed(CLOSED);
     expect(told).to.deep.equal([CLOSED.message]);
   });
@@ -60,18 +60,18 @@ describe("QEMU's end", () => {
 
   it('is told once', async () => {
     const { end, told } = ending(WAIT_MS);
-    end.nicBroken(RESET);
+    end.socketBroken(RESET);
     end.monitorClosed(CLOSED);
     end.monitorClosed(CLOSED);
-    end.nicBroken(RESET);
+    end.socketBroken(RESET);
     await sleep(2 * WAIT_MS);
     expect(told).to.deep.equal([CLOSED.message]);
   });
 
   it('is waited for in vain when only the NIC broke: a failure, soon', async () => {
     const { end, told } = ending(WAIT_MS);
-    end.nicBroken(RESET);
-    end.nicBroken(new Error('another'));
+    end.socketBroken(RESET);
+    end.socketBroken(new Error('another'));
     expect(told).to.deep.equal([]);
     await sleep(2 * WAIT_MS);
     expect(told).to.deep.equal([RESET.message]);

@@ -43,8 +43,8 @@ export class EngineEnd {
     this.tell(error);
   }
 
-  /** QEMU lives on without its NIC: that is a failure as well, told when the monitor had its time. */
-  nicBroken(error: Error): void {
+  /** QEMU lives on without its NIC, or without a disk: that is a failure as well, told when the monitor had its time. */
+  socketBroken(error: Error): void {
     this.timer ??= setTimeout(() => {
       this.tell(error);
     }, this.monitorCloseMsMax);

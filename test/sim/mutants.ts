@@ -232,8 +232,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'errors-not-shared',
     without: 'a disk request that failed on the primary fails on the backup',
     file: 'disk/outcomes.js',
-    find: 'return failed ?? { error: 0, written: 0 };',
-    replace: 'return { error: 0, written: 0 };',
+    find: 'return failed ?? FINE;',
+    replace: 'return FINE;',
   },
   {
     name: 'backup-does-not-wait',

@@ -25,15 +25,18 @@ export class CopyWireError extends Error {
   readonly code = 'LOCKSTEP_COPY_WIRE';
 }
 
-/** Head of a block; its data follow. */
-export function blockHead(disk: number, block: number, length: number): Buffer {
-  const head = Buffer.alloc(10);
-  head.writeUInt8(CODE.block, 0);
-  head.writeUInt8(disk, 1);
-  head.writeUInt32BE(block, 2);
-  head.writeUInt32BE(length, 6);
-  return head;
+/** What begins with a disk and a block of it. */
+function ofBlock(code: number, disk: number, ...numbers: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(2 + 4 * numbers.length);
+  bytes.writeUInt8(code, 0);
+  bytes.writeUInt8(disk, 1);
+  numbers.forEach((number, index) => bytes.writeUInt32BE(number, 2 + 4 * index));
+  return bytes;
 }
+
+/** Head of a block; its data follow. */
+export const blockHead = (disk: number, block: number, length: number): Buffer =>
+  ofBlock(CODE.block, disk, block, length);
 
 export function encode(message: Exclude<CopyMessage, { type: 'block' }>): Buffer {
   switch (message.type) {
@@ -45,21 +48,10 @@ export function encode(message: Exclude<CopyMessage, { type: 'block' }>): Buffer
       message.bytes.forEach((size, index) => bytes.writeBigUInt64BE(BigInt(size), 6 + 8 * index));
       return bytes;
     }
-    case 'zeroes': {
-      const bytes = Buffer.alloc(10);
-      bytes.writeUInt8(CODE.zeroes, 0);
-      bytes.writeUInt8(message.disk, 1);
-      bytes.writeUInt32BE(message.from, 2);
-      bytes.writeUInt32BE(message.to, 6);
-      return bytes;
-    }
-    case 'want': {
-      const bytes = Buffer.alloc(6);
-      bytes.writeUInt8(CODE.want, 0);
-      bytes.writeUInt8(message.disk, 1);
-      bytes.writeUInt32BE(message.block, 2);
-      return bytes;
-    }
+    case 'zeroes':
+      return ofBlock(CODE.zeroes, message.disk, message.from, message.to);
+    case 'want':
+      return ofBlock(CODE.want, message.disk, message.block);
     case 'end':
     case 'whole':
       return Buffer.from([CODE[message.type]]);

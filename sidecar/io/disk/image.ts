@@ -3,7 +3,7 @@
 import { closeSync, constants, fdatasync, fstatSync, ftruncate, openSync, read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { imageBytes, lockImage, nextData, punchHole, AddonError } from '../../../native/addon/index.js';
-import type { DiskOutcome } from '../../protocol/disk/request.js';
+import { FINE, type DiskOutcome } from '../../protocol/disk/request.js';
 import { NBD_ERROR } from '../nbd/constants.js';
 
 const readAt = promisify(read);
@@ -24,7 +24,6 @@ export interface ImageChoice {
 }
 
 const ZEROES = Buffer.alloc(1024 * 1024);
-const FINE: DiskOutcome = { error: 0, written: 0 };
 
 /** What the guest is told; both sides must tell the same, so it is one of few. */
 function errorOf(code: string | null | undefined): number {

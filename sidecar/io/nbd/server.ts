@@ -11,6 +11,8 @@ import { UnixListener } from '../unix-listener.js';
 import { greeting, Handshake, NbdError, type NbdExport } from './handshake.js';
 import { replyHead, RequestReader, type NbdRequest, type Parsed } from './requests.js';
 
+/** Who finds no room in the queue is refused, and would have to try again. */
+const BACKLOG = 511;
 /** Beyond this the client is not read from until something is answered. QEMU has 16 requests at most under way. */
 export const REQUESTS_MAX = 64;
 export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
@@ -54,7 +56,7 @@ export class NbdServer {
 
   /** Listens at `path`; a socket left there by an earlier life is replaced. @throws AddonError */
   static listen(path: string, offered: NbdExport, listener: NbdListener): NbdServer {
-    const nbd = new NbdServer(UnixListener.open(path), offered, listener);
+    const nbd = new NbdServer(UnixListener.open(path, BACKLOG), offered, listener);
     nbd.serve().catch((error: unknown) => {
       listener.onBroken(error as Error);
     });

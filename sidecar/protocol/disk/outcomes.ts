@@ -5,7 +5,7 @@
  * answered, so it comes before the log of everything that the answer led to.
  */
 import type { Lsn } from '../types.js';
-import type { DiskOutcome } from './request.js';
+import { FINE, type DiskOutcome } from './request.js';
 
 export interface NumberedOutcome extends DiskOutcome {
   readonly disk: number;
@@ -67,6 +67,6 @@ export class KnownOutcomes {
     if (!this.has(k)) return null;
     const failed = this.#failed.get(k);
     this.#failed.delete(k);
-    return failed ?? { error: 0, written: 0 };
+    return failed ?? FINE;
   }
 }

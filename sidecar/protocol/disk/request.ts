@@ -20,4 +20,6 @@ export interface DiskOutcome {
   readonly written: number;
 }
 
+export const FINE: DiskOutcome = { error: 0, written: 0 };
+
 export const isMutation = ({ kind }: DiskRequest): boolean => kind === 'write' || kind === 'zero';

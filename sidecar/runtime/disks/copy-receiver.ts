@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Takes in the disks' images from the primary, while the replay already works on them. */
 import type { Duplex } from 'node:stream';
-import { CopyReader, encode, type CopyMessage } from '../../io/disk/copy-wire.js';
+import { encode, type CopyMessage } from '../../io/disk/copy-wire.js';
 import { COPY_BLOCK_BYTES } from '../../protocol/disk/copy-source.js';
 import { CopyTarget } from '../../protocol/disk/copy-target.js';
-import { CopyError } from './copy-sender.js';
+import { CopyError, hear, progressOf, type CopyProgress } from './copy-end.js';
 import type { Disk } from './disk.js';
 
 /** Come, and not written yet: beyond it the connection is not read. */
@@ -38,12 +38,8 @@ export class CopyReceiver {
     return this.begun;
   }
 
-  get doneBytes(): number {
-    return this.targets.reduce((sum, { doneBytes }) => sum + doneBytes, 0);
-  }
-
-  get totalBytes(): number {
-    return this.targets.reduce((sum, { bytes }) => sum + bytes, 0);
+  get progress(): CopyProgress {
+    return progressOf(this.targets);
   }
 
   /** Resolves when all of it has come, and is on the medium. @throws CopyError and what breaks the connection */
@@ -67,22 +63,16 @@ export class CopyReceiver {
   private all(socket: Duplex): Promise<void> {
     return new Promise((resolve, reject) => {
       this.settle = { whole: resolve, fail: reject };
-      const reader = new CopyReader((message) => {
-        this.take(message);
-      });
-      socket.on('data', (bytes: Buffer) => {
-        try {
-          reader.push(bytes);
-        } catch (error) {
-          reject(error instanceof Error ? error : new CopyError(String(error)));
+      hear(socket, {
+        peer: 'primary',
+        onMessage: (message) => {
+          this.take(message);
+        },
+        onBroken: (error) => {
+          reject(error);
           socket.destroy();
-        }
+        },
       });
-      socket.once('error', reject);
-      socket.once('close', () => {
-        reject(new CopyError('the primary has closed the connection'));
-      });
-      socket.resume(); // connections are handed over paused
       for (const key of this.wanted) this.ask(key);
     });
   }

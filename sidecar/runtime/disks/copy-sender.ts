@@ -6,8 +6,9 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { blockHead, CopyReader, encode, type CopyMessage } from '../../io/disk/copy-wire.js';
+import { blockHead, encode, type CopyMessage } from '../../io/disk/copy-wire.js';
 import { COPY_BLOCK_BYTES, CopySource } from '../../protocol/disk/copy-source.js';
+import { CopyError, hear, progressOf, type CopyProgress } from './copy-end.js';
 import type { Disk } from './disk.js';
 import { Throttle } from './throttle.js';
 
@@ -28,10 +29,6 @@ interface Saved {
   readonly disk: number;
   readonly block: number;
   readonly data: Buffer | null;
-}
-
-export class CopyError extends Error {
-  readonly code = 'LOCKSTEP_COPY';
 }
 
 export class CopySender {
@@ -65,12 +62,8 @@ export class CopySender {
     });
   }
 
-  get doneBytes(): number {
-    return this.sources.reduce((sum, { doneBytes }) => sum + doneBytes, 0);
-  }
-
-  get totalBytes(): number {
-    return this.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+  get progress(): CopyProgress {
+    return progressOf(this.sources);
   }
 
   /** Resolves when the backup has all of it on its medium. @throws CopyError and what breaks the connection */
@@ -97,30 +90,21 @@ export class CopySender {
 
   /** The other direction; rejects when the connection ends, or makes no sense. */
   private listen(socket: Duplex): Promise<never> {
-    const reader = new CopyReader((message) => {
-      this.hear(message);
-    });
     return new Promise((_resolve, reject) => {
-      const broken = (error: Error): void => {
-        this.fail(error);
-        reject(error);
-      };
-      socket.on('data', (bytes: Buffer) => {
-        try {
-          reader.push(bytes);
-        } catch (error) {
-          broken(error as Error);
-        }
+      hear(socket, {
+        peer: 'backup',
+        onMessage: (message) => {
+          this.take(message);
+        },
+        onBroken: (error) => {
+          this.fail(error);
+          reject(error);
+        },
       });
-      socket.once('error', broken);
-      socket.once('close', () => {
-        broken(new CopyError('the backup has closed the connection'));
-      });
-      socket.resume(); // connections are handed over paused
     });
   }
 
-  private hear(message: CopyMessage): void {
+  private take(message: CopyMessage): void {
     if (message.type === 'want') this.sources[message.disk]?.want(message.block);
     else if (message.type === 'whole') this.isWhole = true;
     else throw new CopyError(`the backup sent ${message.type}`);
@@ -150,7 +134,7 @@ export class CopySender {
       this.check();
       await this.sleepUntilWoken();
     }
-    this.options.onProgress(this.totalBytes);
+    this.options.onProgress(this.progress.totalBytes);
   }
 
   private async send(socket: Duplex, { disk, block, data }: Saved): Promise<void> {
@@ -163,7 +147,7 @@ export class CopySender {
       this.retryAll();
     socket.write(blockHead(disk, block, data.length));
     socket.write(data);
-    this.options.onProgress(this.doneBytes);
+    this.options.onProgress(this.progress.doneBytes);
     const wait = this.throttle.spend(data.length, performance.now());
     if (wait >= 1) await sleep(wait, undefined, { signal: this.abort.signal });
   }

@@ -79,7 +79,7 @@ describe('copy of disks', () => {
       expect(readFileSync(at(`to${String(index)}`)).equals(bytes)).to.equal(true);
     });
     expect(receiver.life).to.equal(5);
-    expect(told.at(-1)).to.equal(sender.totalBytes);
+    expect(told.at(-1)).to.equal(sender.progress.totalBytes);
     expect(told).to.deep.equal([...told].sort((a, b) => a - b));
   });
 

@@ -10,7 +10,7 @@ import type { CopySource } from '../../protocol/disk/copy-source.js';
 import type { CopyTarget } from '../../protocol/disk/copy-target.js';
 import { DiskDesk, type DeskStart } from '../../protocol/disk/desk.js';
 import type { NumberedOutcome } from '../../protocol/disk/outcomes.js';
-import type { DiskOutcome } from '../../protocol/disk/request.js';
+import { FINE, type DiskOutcome } from '../../protocol/disk/request.js';
 
 export interface DiskSite {
   /** Name of QEMU's node and of the export. */
@@ -46,8 +46,6 @@ export interface Incoming {
 interface Entry extends NbdRequest {
   readonly id: number;
 }
-
-const FINE: DiskOutcome = { error: 0, written: 0 };
 
 export class Disk {
   private server: Pick<NbdServer, 'answer' | 'close'> | null = null;

@@ -13,6 +13,7 @@ import type { NumberedOutcome } from '../../protocol/disk/outcomes.js';
 import type { ProtocolEvent } from '../../protocol/events.js';
 import type { Status } from '../../protocol/status.js';
 import type { LinkId, Lsn, Nonce } from '../../protocol/types.js';
+import type { CopyProgress } from './copy-end.js';
 import { CopyReceiver } from './copy-receiver.js';
 import { CopySender } from './copy-sender.js';
 import { Disk, type DiskSite } from './disk.js';
@@ -66,7 +67,7 @@ const PROGRESS_MS = 1_000;
 
 /** A copy in either direction. */
 interface Copy {
-  readonly mover: { readonly doneBytes: number; readonly totalBytes: number };
+  readonly mover: { readonly progress: CopyProgress };
   readonly startedAt: number;
 }
 
@@ -269,7 +270,7 @@ export class Disks {
 }
 
 function copyStatus({ mover, startedAt }: Copy): CopyStatus {
-  const { doneBytes, totalBytes } = mover;
+  const { doneBytes, totalBytes } = mover.progress;
   const seconds = Math.max(0.001, (performance.now() - startedAt) / 1000);
   const bytesPerSecond = Math.round(doneBytes / seconds);
   const secondsLeft = bytesPerSecond === 0 ? null : Math.ceil((totalBytes - doneBytes) / bytesPerSecond);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's clock beside real time, read over the network (guestd's note).
 import { z } from 'zod';
-import { GUEST_PORTS, type PairLayout } from '../../../cli/local/layout.js';
 import { inNetns } from '../../../cli/local/network.js';
+import { commandPort, type ReachedGuest } from './guest.js';
 
 /** One reading. The guest's was made somewhere between the two of real time. */
 export interface Reading {
@@ -25,10 +25,9 @@ const readingSchema = z
   });
 
 /** @throws Error when the guest does not answer */
-export async function readGuestClock({ guest, client }: PairLayout): Promise<Reading> {
-  const to = `/dev/tcp/${guest.ip}/${GUEST_PORTS.command}`;
-  const talk = `exec 3<>${to}; a=$EPOCHREALTIME; echo note >&3; read -r -t 30 -u 3 line; echo "$a $line $EPOCHREALTIME"`;
-  return readingSchema.parse((await inNetns(client.netns, 'bash', ['-c', talk])).trim());
+export async function readGuestClock(reached: ReachedGuest): Promise<Reading> {
+  const talk = `exec 3<>${commandPort(reached)}; a=$EPOCHREALTIME; echo note >&3; read -r -t 30 -u 3 line; echo "$a $line $EPOCHREALTIME"`;
+  return readingSchema.parse((await inNetns(reached.client.netns, 'bash', ['-c', talk])).trim());
 }
 
 /** How much less time has passed for the guest than really, since `from`: at least and at most, s. */
@@ -46,11 +45,10 @@ const WORK_MS_MAX = 120_000;
 const WORKERS = 2;
 
 /** Keeps the guest busy with md5 until `isOver`. */
-export async function keepBusy({ guest, client }: PairLayout, isOver: () => boolean): Promise<void> {
-  const to = `/dev/tcp/${guest.ip}/${GUEST_PORTS.command}`;
-  const talk = `exec 3<>${to}; echo md5 ${WORK_MIB} >&3; read -r -u 3 line`;
+export async function keepBusy(reached: ReachedGuest, isOver: () => boolean): Promise<void> {
+  const talk = `exec 3<>${commandPort(reached)}; echo md5 ${WORK_MIB} >&3; read -r -u 3 line`;
   const work = async (): Promise<void> => {
-    while (!isOver()) await inNetns(client.netns, 'bash', ['-c', talk], { timeoutMs: WORK_MS_MAX });
+    while (!isOver()) await inNetns(reached.client.netns, 'bash', ['-c', talk], { timeoutMs: WORK_MS_MAX });
   };
   await Promise.all(Array.from({ length: WORKERS }, work));
 }

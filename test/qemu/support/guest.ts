@@ -14,10 +14,13 @@ export interface ReachedGuest {
   readonly client: { readonly netns: string };
 }
 
+/** Its command port, for a shell. */
+export const commandPort = ({ guest }: ReachedGuest): string => `/dev/tcp/${guest.ip}/${GUEST_PORTS.command}`;
+
 /** Says a line to the guest's command port. Returns the fields of its answer. @throws Error when it does not say `ok` */
-export async function tellGuest({ guest, client }: ReachedGuest, line: string): Promise<string[]> {
-  const talk = `exec 3<>/dev/tcp/${guest.ip}/${GUEST_PORTS.command}; echo ${line} >&3; timeout 5 head -n 1 <&3`;
-  const answer = await inNetns(client.netns, 'bash', ['-c', talk]);
+export async function tellGuest(reached: ReachedGuest, line: string): Promise<string[]> {
+  const talk = `exec 3<>${commandPort(reached)}; echo ${line} >&3; timeout 5 head -n 1 <&3`;
+  const answer = await inNetns(reached.client.netns, 'bash', ['-c', talk]);
   const [word, ...fields] = answer.trim().split(' ');
   if (word !== 'ok') throw new Error(`the guest answered '${answer.trim()}' to ${line}`);
   return fields;
